@@ -1,0 +1,351 @@
+"""The composition root: Config → Gateway. The only module that names concrete classes."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from gateway.auth.bearer import BearerReader
+from gateway.auth.identity import MANAGED_FIELDS, PRESET_CLAIMS, PRESETS, IdentityRenderer, preset_fields
+from gateway.auth.issuer import IssuedClaims, TokenIssuer
+from gateway.auth.keyring import KeyRefused, Keyring, build_keyring
+from gateway.auth.passwords import PasswordHasher
+from gateway.auth.policy import RoutePolicy
+from gateway.auth.revocation import RevocationList
+from gateway.auth.verifier import TokenVerifier
+from gateway.config.load import Document
+from gateway.config.model import Compat, Config, HostField, UnsafeValue, Upstream
+from gateway.endpoints.application import EndpointSettings, build_application
+from gateway.endpoints.hashing import HashingPool
+from gateway.errors import ConfigError, GatewayError
+from gateway.http.cors import CorsPolicy
+from gateway.http.fields import RequestFieldUses, ResponseFieldUses
+from gateway.http.heads import require_c_parsers
+from gateway.http.replies import Replies, challenge
+from gateway.http.requests import RequestReader
+from gateway.http.responses import ResponseReader
+from gateway.http.routes import RouteTable
+from gateway.observability.access_log import AccessLog
+from gateway.proxy.admission import Admission
+from gateway.proxy.data_plane import DataPlane
+from gateway.proxy.plan import ClientLimits, RoutePlan
+from gateway.proxy.upstream_connection import MAX_RESPONSE_HEAD_BYTES
+from gateway.proxy.upstream_pool import UpstreamPool
+from gateway.server.change_feed import ChangeFeed
+from gateway.server.dialling import application_connector, tcp_connector
+from gateway.sqlite_file import SqliteFile
+from gateway.state.sqlite import SqliteStateStore
+from gateway.tasks import spawn
+from gateway.types import Access
+from gateway.users.sqlite import SqliteUserDirectory
+
+_CACHED_TOKENS: Final = 10_000  # about 1 KiB each
+_BACKLOG: Final = 1024
+_ENDPOINT_TIMEOUT: Final = 60.0  # a login may wait for its turn in the hashing pool
+
+
+def build(document: Document) -> "Gateway":
+    """Raises `ConfigError` for keys that are refused, `GatewayError` when the installation itself is not fit."""
+    require_c_parsers()
+    return Gateway(document.config, keyring_of(document))
+
+
+def keyring_of(document: Document) -> Keyring:
+    """The configured keys. Raises `ConfigError` with the file and line of the key that is refused."""
+    tokens = document.config.tokens
+    try:
+        return build_keyring(tokens.algorithm, tokens.signing_key, tokens.verifying_key)
+    except KeyRefused as refusal:
+        raise ConfigError([document.problem(f"tokens.{refusal.setting}", str(refusal))]) from None
+
+
+def build_verifier(config: Config, keyring: Keyring) -> TokenVerifier:
+    """What checks access and refresh tokens."""
+    tokens = config.tokens
+    return TokenVerifier(
+        keyring=keyring,
+        leeway=tokens.leeway,
+        audience=tokens.audience,
+        issuer=tokens.issuer,
+        user_id_claim=tokens.claims.user_id,
+        token_type_claim=tokens.claims.token_type,
+        jti_claim=tokens.claims.jti,
+    )
+
+
+def build_issuer(config: Config, keyring: Keyring) -> TokenIssuer:
+    """What makes tokens, with the claims that the chosen identity preset reads."""
+    tokens = config.tokens
+    names = tokens.claims
+    extra = {
+        claim.format(roles=names.roles): PRESET_CLAIMS[claim]
+        for claim in PRESETS[config.identity.preset].values()
+        if claim in PRESET_CLAIMS
+    }
+    return TokenIssuer(
+        keyring=keyring,
+        access_lifetime=tokens.access_lifetime,
+        refresh_lifetime=tokens.refresh_lifetime,
+        audience=tokens.audience,
+        issuer=tokens.issuer,
+        names=IssuedClaims(
+            user_id=names.user_id,
+            token_type=names.token_type,
+            jti=names.jti,
+            session_id=names.session_id,
+            extra={**extra, **names.extra},
+            numeric_user_id=config.login.compat is Compat.V3_3,
+        ),
+    )
+
+
+def build_hasher(config: Config) -> PasswordHasher:
+    """What hashes and checks passwords."""
+    argon2 = config.users.argon2
+    return PasswordHasher(time_cost=argon2.time_cost, memory_cost=argon2.memory_cost, parallelism=argon2.parallelism)
+
+
+def open_users(config: Config) -> SqliteUserDirectory:
+    """The user directory on a connection of its own; `await prepare()` before use, `await close()` after."""
+    return _users_in(SqliteFile.open(config.users.sqlite), config)
+
+
+def _users_in(file: SqliteFile, config: Config) -> SqliteUserDirectory:
+    by_email = config.login.username_field == "email"
+    return SqliteUserDirectory(file, login_attribute="email" if by_email else "username")
+
+
+class Gateway:
+    """A running gateway: an async context manager that listens while it is entered and drains when it is left."""
+
+    def __init__(self, config: Config, keyring: Keyring) -> None:
+        self._config = config
+        self._verifier = build_verifier(config, keyring)
+        self._issuer = build_issuer(config, keyring)
+        self._revocations = RevocationList()
+        self._exit = contextlib.AsyncExitStack()
+        self._responses = ResponseReader(
+            uses=ResponseFieldUses(owns_cors=config.cors is not None), max_head_bytes=MAX_RESPONSE_HEAD_BYTES
+        )
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it, once started."""
+        address = self._config.listen.address
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, f"[{address}]" if ":" in address else address)
+        return f"http://{host}:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exit.aclose()
+
+    async def _start(self) -> None:
+        """Things are pushed onto the exit stack in the order in which they start, so they end in the opposite one."""
+        config, loop = self._config, asyncio.get_running_loop()
+        file = SqliteFile.open(config.users.sqlite)
+        self._exit.push_async_callback(file.close)
+        directory, store = _users_in(file, config), SqliteStateStore(file)
+        await directory.prepare()
+        await store.prepare()
+        admission = self._build_admission(directory)
+        feed = ChangeFeed(
+            directory=directory,
+            store=store,
+            known_users=admission.known_users,
+            revocations=self._revocations,
+            clock=time.time,
+        )
+        await feed.catch_up()
+        self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
+        runner = await self._start_endpoints(directory, store)
+        plane = self._build_data_plane(admission, runner, loop)
+        self._exit.push_async_callback(plane.drain, config.limits.drain_timeout)
+        server = await self._listen(plane, loop)
+        self._exit.callback(server.close)
+
+    async def _listen(self, plane: DataPlane, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+        listen = self._config.listen
+        try:
+            server = await loop.create_server(plane.new_connection, listen.address, listen.port, backlog=_BACKLOG)
+        except OSError as error:
+            raise GatewayError(
+                f"Cannot listen on {listen.address} port {listen.port}: {error.strerror or error}. "
+                "Is another program there? Change listen.address or listen.port."
+            ) from None
+        self._port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def _start_endpoints(self, directory: SqliteUserDirectory, store: SqliteStateStore) -> web.AppRunner:
+        config = self._config
+        login, tokens = config.login, config.tokens
+        hashing = HashingPool(
+            hasher=build_hasher(config), workers=config.users.hash_workers, queue=config.users.hash_queue
+        )
+        self._exit.callback(hashing.close)
+        application = build_application(
+            directory=directory,
+            store=store,
+            hashing=hashing,
+            verifier=self._verifier,
+            issuer=self._issuer,
+            revocations=self._revocations,
+            settings=EndpointSettings(
+                obtain_path=login.obtain_path,
+                refresh_path=login.refresh_path,
+                verify_path=login.verify_path,
+                blacklist_path=login.blacklist_path,
+                username_field=login.username_field,
+                response_fields=login.response_fields,
+                legacy_failure=login.compat is Compat.V3_3,
+                rotate_refresh_tokens=tokens.rotate_refresh_tokens,
+                logout_revokes_access=login.logout_revokes_access,
+                session_claim=tokens.claims.session_id,
+                scheme=config.bearer.schemes[0],
+                realm=config.bearer.realm,
+                session_lifetime=max(tokens.access_lifetime, tokens.refresh_lifetime),
+                leeway=tokens.leeway,
+                body_timeout=config.limits.body_timeout,
+            ),
+            clock=time.time,
+        )
+        runner = web.AppRunner(application, handle_signals=False)
+        await runner.setup()
+        self._exit.push_async_callback(runner.cleanup)
+        return runner
+
+    def _build_admission(self, directory: SqliteUserDirectory) -> Admission:
+        config = self._config
+        names = config.tokens.claims
+        preset = preset_fields(config.identity.preset, user_id_claim=names.user_id, roles_claim=names.roles)
+        return Admission(
+            bearer=BearerReader(schemes=config.bearer.schemes),
+            verifier=self._verifier,
+            identity=IdentityRenderer(
+                fields={**preset, **config.identity.fields},
+                refuses_unsafe=config.identity.unsafe_values is UnsafeValue.REFUSE,
+            ),
+            revocations=self._revocations,
+            directory=directory,
+            leeway=config.tokens.leeway,
+            claim_names=(names.session_id, names.roles),
+            max_tokens=_CACHED_TOKENS,
+        )
+
+    def _build_data_plane(
+        self, admission: Admission, runner: web.AppRunner, loop: asyncio.AbstractEventLoop
+    ) -> DataPlane:
+        config = self._config
+        limits, cors = config.limits, config.cors
+        return DataPlane(
+            routes=self._build_routes(runner),
+            admission=admission,
+            requests=RequestReader(
+                uses=RequestFieldUses(
+                    token_field=config.bearer.field_name, managed={*MANAGED_FIELDS, *config.identity.fields}
+                ),
+                max_head_bytes=limits.max_head_bytes,
+                max_fields=limits.max_fields,
+            ),
+            replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),
+            cors=None
+            if cors is None
+            else CorsPolicy(
+                allow_origins=cors.allow_origins,
+                allow_methods=cors.allow_methods,
+                allow_headers=cors.allow_headers,
+                expose_headers=cors.expose_headers,
+                allow_credentials=cors.allow_credentials,
+                max_age=cors.max_age,
+            ),
+            limits=ClientLimits(
+                max_target_bytes=limits.max_target_bytes,
+                max_head_bytes=limits.max_head_bytes,
+                head_timeout=limits.head_timeout,
+                body_timeout=limits.body_timeout,
+                keepalive_timeout=limits.keepalive_timeout,
+            ),
+            max_connections=limits.max_connections,
+            token_field=config.bearer.field_name,
+            access_log=self._open_access_log(loop),
+            clock=time.time,
+            loop=loop,
+        )
+
+    def _open_access_log(self, loop: asyncio.AbstractEventLoop) -> AccessLog | None:
+        if not self._config.listen.access_log:
+            return None
+        access_log = AccessLog(stream=sys.stdout, clock=time.time, loop=loop)
+        self._exit.callback(access_log.flush)
+        return access_log
+
+    def _build_routes(self, runner: web.AppRunner) -> RouteTable[RoutePlan]:
+        config = self._config
+        pools = {name: self._pool_of(name, upstream) for name, upstream in config.upstreams.items()}
+        prefixes = {
+            route.path: RoutePlan(
+                policy=RoutePolicy(
+                    access=route.access, methods=route.methods, roles=route.roles, is_stateless=route.stateless
+                ),
+                pool=pools[route.upstream],
+                host=pools[route.upstream].host if route.host is HostField.UPSTREAM else None,
+                keeps_token=route.keep_authorization,
+            )
+            for route in config.routes
+        }
+        endpoints = RoutePlan(
+            policy=RoutePolicy(access=Access.PUBLIC), pool=self._endpoints_pool(runner), reaches_endpoints=True
+        )
+        login = config.login
+        exact: dict[str, RoutePlan] = {}
+        for path in (login.obtain_path, login.refresh_path, login.verify_path, login.blacklist_path):
+            bare = path.rstrip("/")
+            exact |= {spelling: endpoints for spelling in (bare, bare + "/") if spelling}
+        return RouteTable(exact=exact, prefixes=prefixes)
+
+    def _pool_of(self, name: str, upstream: Upstream) -> UpstreamPool:
+        url = urlsplit(upstream.url)
+        return self._own_pool(
+            UpstreamPool(
+                name=name,
+                host=url.netloc.encode(),
+                connect=tcp_connector(url.hostname or "", url.port or 80),
+                reader=self._responses,
+                connect_timeout=upstream.connect_timeout,
+                response_timeout=upstream.response_timeout,
+                idle_timeout=upstream.idle_timeout,
+                max_idle_connections=upstream.max_idle_connections,
+            )
+        )
+
+    def _endpoints_pool(self, runner: web.AppRunner) -> UpstreamPool:
+        return self._own_pool(
+            UpstreamPool(
+                name="endpoints",
+                host=b"gateway",
+                connect=application_connector(runner),
+                reader=self._responses,
+                connect_timeout=_ENDPOINT_TIMEOUT,
+                response_timeout=_ENDPOINT_TIMEOUT,
+                idle_timeout=_ENDPOINT_TIMEOUT,
+                max_idle_connections=self._config.users.hash_workers + 8,
+            )
+        )
+
+    def _own_pool(self, pool: UpstreamPool) -> UpstreamPool:
+        self._exit.callback(pool.close)
+        return pool

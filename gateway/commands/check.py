@@ -1,0 +1,68 @@
+"""`gateway check`: every problem of a configuration, or who may pass where."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from gateway.commands.declaring import Commands, add_config_argument, declare_command
+from gateway.commands.output import print_rows
+
+if TYPE_CHECKING:
+    from gateway.config.model import Config, Route
+
+_DETAILS: Final = """\
+With problems: each on a line of its own as FILE:LINE: YAML PATH: what is wrong, and exit code 78.
+Without: one line a route: path prefix, methods, who may pass, upstream. Tab-separated in a pipe.
+Nothing is started, and no network and no user directory is touched.
+
+example:
+  gateway check --config gateway.yaml"""
+
+
+def declare(commands: Commands) -> None:
+    parser = declare_command(
+        commands, "check", summary="show a configuration's problems, or who may pass where", details=_DETAILS
+    )
+    add_config_argument(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from gateway import app
+    from gateway.config import load
+
+    document = load.load(arguments.config, os.environ)
+    app.build(document)  # keys are looked at here, not when they are read
+    config = document.config
+    rows = [*_endpoint_rows(config), *(_route_row(route, config) for route in config.routes)]
+    print_rows(("PATH", "METHODS", "WHO MAY PASS", "UPSTREAM"), rows)
+    return 0
+
+
+def _endpoint_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:
+    login = config.login
+    for path, purpose in (
+        (login.obtain_path, "log-in"),
+        (login.refresh_path, "refresh"),
+        (login.verify_path, "verify"),
+        (login.blacklist_path, "log-out"),
+    ):
+        yield path, "POST", "public", f"the gateway itself ({purpose})"
+
+
+def _route_row(route: "Route", config: "Config") -> tuple[str, str, str, str]:
+    methods = ",".join(sorted(route.methods)) if route.methods else "all"
+    return route.path, methods, _who_may_pass(route), f"{route.upstream} {config.upstreams[route.upstream].url}"
+
+
+def _who_may_pass(route: "Route") -> str:
+    from gateway.types import Access
+
+    if route.access is Access.PUBLIC:
+        return "public"
+    if route.roles is not None:
+        who = f"roles {','.join(sorted(route.roles))}"  # asked of optional routes too: nobody has no role
+    else:
+        who = "optional" if route.access is Access.OPTIONAL else "any user"
+    return f"{who} (user not looked up)" if route.stateless else who

@@ -1,0 +1,228 @@
+"""What must hold between values, each of which is fine by itself.
+
+A check looks only at values that could be read (`Findings.is_sound`): what stands in for the others would give problems
+that nobody made.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from gateway.config.model import Config, Route
+from gateway.config.tree import Findings, below, show
+from gateway.types import Access
+
+# Names as back ends fold them: upper case, `_` for what is neither letter nor digit.
+_FRAMING_FIELDS: Final = frozenset(
+    {
+        "CONNECTION",
+        "CONTENT_ENCODING",
+        "CONTENT_LENGTH",
+        "CONTENT_TYPE",
+        "COOKIE",
+        "EXPECT",
+        "HOST",
+        "HTTP2_SETTINGS",
+        "KEEP_ALIVE",
+        "PROXY_AUTHENTICATE",
+        "PROXY_AUTHENTICATION_INFO",
+        "PROXY_AUTHORIZATION",
+        "PROXY_CONNECTION",
+        "SET_COOKIE",
+        "TE",
+        "TRAILER",
+        "TRANSFER_ENCODING",
+        "UPGRADE",
+    }
+)
+_GATEWAY_FIELDS: Final = frozenset(
+    {"FORWARDED", "X_GATEWAY_CLIENT_ADDRESS", "X_REAL_IP", "X_REQUEST_ID", "X_USER_ID"},
+)
+_REGISTERED_CLAIMS: Final = (
+    "iss",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+)  # RFC 7519 §4.1, but for sub and jti: these may be named
+_ARGON2_BYTES_PER_LANE: Final = 8 * 1024  # RFC 9106 §3.1
+
+
+def check(config: Config, findings: Findings) -> None:
+    """Notes what is wrong; `config` may hold blanks at paths that are not sound."""
+    _check_routes(config, findings)
+    _check_endpoints(config, findings)
+    _check_tokens(config, findings)
+    _check_claims(config, findings)
+    _check_bearer(config, findings)
+    _check_identity(config, findings)
+    _check_costs(config, findings)
+    _check_cors(config, findings)
+
+
+def _sound_routes(config: Config, findings: Findings) -> Iterator[tuple[str, Route]]:
+    """The YAML path of the path, and the route, of every route whose path could be read."""
+    for index, route in enumerate(config.routes):
+        path = below(below("routes", index), "path")
+        if findings.is_sound(path):
+            yield path, route
+
+
+def _check_routes(config: Config, findings: Findings) -> None:
+    first: dict[str, str] = {}
+    for path, route in _sound_routes(config, findings):
+        prefix = route.path.rstrip("/")
+        if prefix in first:
+            findings.add(
+                path, f"is the same path as {first[prefix]}; a path has one route (`/a` and `/a/` are the same)"
+            )
+        first.setdefault(prefix, path)
+    for index, route in enumerate(config.routes):
+        _check_route(below("routes", index), route, config, findings)
+
+
+def _check_route(path: str, route: Route, config: Config, findings: Findings) -> None:
+    upstream = below(path, "upstream")
+    # An entry that is only half readable still has its name; no entries at all are a problem of their own.
+    if config.upstreams and findings.is_sound(upstream) and route.upstream not in config.upstreams:
+        names = ", ".join(show(name) for name in config.upstreams)
+        findings.add(upstream, f"there is no upstream `{show(route.upstream)}`; `upstreams` has {names}")
+    if route.access is Access.PUBLIC and route.roles is not None:
+        findings.add(below(path, "roles"), "asks for a role where `access: public` asks nobody; remove one of the two")
+
+
+def _check_endpoints(config: Config, findings: Findings) -> None:
+    """Rows 28 and 89 of the security checklist: the token endpoints' paths are the gateway's own, beyond any doubt."""
+    login = config.login
+    endpoints = {
+        "login.obtain_path": login.obtain_path,
+        "login.refresh_path": login.refresh_path,
+        "login.verify_path": login.verify_path,
+        "login.blacklist_path": login.blacklist_path,
+    }
+    first: dict[str, str] = {}
+    for name, endpoint in endpoints.items():
+        if not findings.is_sound(name):
+            continue
+        bare = endpoint.rstrip("/")
+        if bare in first:
+            findings.add(name, f"is the same path as {first[bare]}; each token endpoint needs its own")
+        first.setdefault(bare, name)
+    for path, route in _sound_routes(config, findings):
+        _check_route_beside(path, route, first, findings)
+
+
+def _check_route_beside(path: str, route: Route, endpoints: Mapping[str, str], findings: Findings) -> None:
+    prefix = route.path.rstrip("/")
+    if prefix in endpoints:
+        findings.add(path, f"is the path of a token endpoint ({endpoints[prefix]}), which no route can have")
+    elif route.access is Access.PUBLIC:
+        for bare, name in endpoints.items():
+            if prefix.startswith(bare + "/"):
+                findings.add(
+                    path,
+                    f"is public and lies below a token endpoint ({name}); move it, or make it required or optional",
+                )
+                return
+
+
+def _check_tokens(config: Config, findings: Findings) -> None:
+    tokens = config.tokens
+    if findings.is_sound("tokens.access_lifetime", "tokens.refresh_lifetime") and (
+        tokens.access_lifetime > tokens.refresh_lifetime
+    ):
+        findings.add("tokens.access_lifetime", "must not be longer than refresh_lifetime")
+    if findings.is_sound("tokens.algorithm", "tokens.verifying_key") and (
+        tokens.algorithm.startswith("HS") and tokens.verifying_key is not None
+    ):
+        findings.add(
+            "tokens.verifying_key",
+            f"has no use with {tokens.algorithm}, whose one secret both signs and verifies; remove it, "
+            "or choose the algorithm of the key pair",
+        )
+
+
+def _check_claims(config: Config, findings: Findings) -> None:
+    claims = config.tokens.claims
+    named = {
+        "tokens.claims.user_id": claims.user_id,
+        "tokens.claims.token_type": claims.token_type,
+        "tokens.claims.jti": claims.jti,
+        "tokens.claims.session_id": claims.session_id,
+    }
+    taken = dict.fromkeys(_REGISTERED_CLAIMS, "a claim with a meaning of its own (RFC 7519)")
+    for path, claim in named.items():
+        if not findings.is_sound(path):
+            continue
+        if claim in taken:
+            findings.add(path, f"cannot be `{show(claim)}`, which is {taken[claim]}")
+        else:
+            taken[claim] = f"the name given to {path}"
+    taken.setdefault("jti", "a claim with a meaning of its own (RFC 7519)")
+    for claim in claims.extra:
+        path = below("tokens.claims.extra", claim)
+        if findings.is_sound(path) and claim in taken:
+            findings.add(path, f"the claim `{show(claim)}` is set by the gateway: it is {taken[claim]}")
+    for member in ("access", "refresh"):
+        if member in config.login.response_fields:
+            path = below("login.response_fields", member)
+            findings.add(path, f"the member `{member}` of the log-in answer is the {member} token; choose another name")
+
+
+def _fold(name: str) -> str:
+    """The one name that all spellings have for some back end: CGI makes `_` of `-`, others of every such character."""
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def _check_bearer(config: Config, findings: Findings) -> None:
+    name = config.bearer.field_name
+    if not findings.is_sound("bearer.field_name"):
+        return
+    folded = _fold(name)
+    if folded in _FRAMING_FIELDS | _GATEWAY_FIELDS or folded.startswith("X_FORWARDED_"):
+        findings.add(
+            "bearer.field_name", f"cannot be `{show(name)}`, which has a meaning of its own; use Authorization"
+        )
+
+
+def _check_identity(config: Config, findings: Findings) -> None:
+    """Rows 1, 3 and 89: one field for one meaning, and none that decides how the request is read."""
+    taken = {"AUTHORIZATION": "is where the token is", _fold(config.bearer.field_name or ""): "is where the token is"}
+    for name in config.identity.fields:
+        path = below("identity.fields", name)
+        if not findings.is_sound(path):
+            continue
+        folded = _fold(name)
+        if folded in _FRAMING_FIELDS:
+            findings.add(path, f"`{show(name)}` decides how the request itself is read; choose another field name")
+        elif folded in _GATEWAY_FIELDS or folded.startswith("X_FORWARDED_"):
+            findings.add(path, f"`{show(name)}` is set by the gateway itself; choose another field name")
+        elif folded in taken:
+            findings.add(path, f"`{show(name)}` {taken[folded]}; choose another field name")
+        taken.setdefault(folded, f"is the same as `{show(name)}` to back ends that read `-` and `_` alike")
+
+
+def _check_costs(config: Config, findings: Findings) -> None:
+    argon2, limits = config.users.argon2, config.limits
+    if findings.is_sound("users.argon2.memory_cost", "users.argon2.parallelism") and (
+        argon2.memory_cost < argon2.parallelism * _ARGON2_BYTES_PER_LANE
+    ):
+        least = argon2.parallelism * _ARGON2_BYTES_PER_LANE // 1024
+        findings.add(
+            "users.argon2.memory_cost", f"must be at least {least}KiB with a parallelism of {argon2.parallelism}"
+        )
+    if findings.is_sound("limits.max_target_bytes", "limits.max_head_bytes") and (
+        limits.max_target_bytes > limits.max_head_bytes
+    ):
+        findings.add(
+            "limits.max_target_bytes", "must not be more than max_head_bytes: the target is a part of the head"
+        )
+
+
+def _check_cors(config: Config, findings: Findings) -> None:
+    cors = config.cors
+    if cors is not None and cors.allow_credentials and "*" in cors.allow_origins:
+        findings.add(
+            "cors.allow_origins",
+            "must name the origins: with `*` and allow_credentials any site could act for a user who is logged in",
+        )

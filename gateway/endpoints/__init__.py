@@ -1,0 +1,1 @@
+"""The control plane: an ordinary aiohttp application that speaks SimpleJWT."""

@@ -1,0 +1,107 @@
+"""The control plane: an ordinary aiohttp application that answers as djangorestframework-simplejwt 5.5.1 does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from gateway.auth.issuer import TokenIssuer
+from gateway.auth.revocation import RevocationList
+from gateway.auth.verifier import TokenVerifier
+from gateway.endpoints.answers import add_fixed_fields
+from gateway.endpoints.blacklist import Blacklist
+from gateway.endpoints.body import MAX_BODY_BYTES
+from gateway.endpoints.hashing import HashingPool
+from gateway.endpoints.ledger import Ledger
+from gateway.endpoints.obtain import Obtain
+from gateway.endpoints.refresh import Refresh
+from gateway.endpoints.verify import Verify
+from gateway.endpoints.view import Endpoint, View, last_resort, on_expect
+from gateway.interfaces import StateStore, UserDirectory
+from gateway.observability.audit import AuditLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointSettings:
+    """What an operator can choose about the endpoints; durations are seconds."""
+
+    obtain_path: str
+    refresh_path: str
+    verify_path: str
+    blacklist_path: str
+    username_field: str = "username"
+    response_fields: Mapping[str, Any] = field(default_factory=dict)
+    legacy_failure: bool = False  # SimpleJWT 3.3: wrong credentials are 400 with non_field_errors
+    rotate_refresh_tokens: bool = False
+    logout_revokes_access: bool = False
+    session_claim: str = "sid"
+    scheme: str = "Bearer"
+    realm: str = "api"
+    session_lifetime: float  # how long a revoked session is remembered: the longer of the two token lifetimes
+    leeway: float = 0.0
+    body_timeout: float = 30.0
+
+
+def build_application(
+    *,
+    directory: UserDirectory,
+    store: StateStore,
+    hashing: HashingPool,
+    verifier: TokenVerifier,
+    issuer: TokenIssuer,
+    revocations: RevocationList,
+    settings: EndpointSettings,
+    clock: Callable[[], float],
+) -> web.Application:
+    """The four endpoints, each with and without the trailing slash. What is passed in is not closed with it.
+
+    `clock` gives Unix seconds. Raises ValueError when `settings.response_fields` names an attribute that users do not
+    have.
+    """
+    audit = AuditLog(clock=clock)
+    ledger = Ledger(
+        store=store,
+        revocations=revocations,
+        verifier=verifier,
+        session_claim=settings.session_claim,
+        session_lifetime=settings.session_lifetime,
+        leeway=settings.leeway,
+    )
+    obtain = Obtain(
+        directory=directory,
+        hashing=hashing,
+        issuer=issuer,
+        audit=audit,
+        clock=clock,
+        username_field=settings.username_field,
+        response_fields=settings.response_fields,
+        legacy_failure=settings.legacy_failure,
+    )
+    rotates, revokes_access = settings.rotate_refresh_tokens, settings.logout_revokes_access
+    refresh = Refresh(
+        directory=directory, verifier=verifier, issuer=issuer, ledger=ledger, audit=audit, clock=clock, rotates=rotates
+    )
+    verify = Verify(verifier=verifier, ledger=ledger, clock=clock, rotates=rotates)
+    blacklist = Blacklist(verifier=verifier, ledger=ledger, audit=audit, clock=clock, revokes_access=revokes_access)
+    return _serve(
+        {
+            settings.obtain_path: obtain,
+            settings.refresh_path: refresh,
+            settings.verify_path: verify,
+            settings.blacklist_path: blacklist,
+        },
+        settings,
+    )
+
+
+def _serve(endpoints: Mapping[str, Endpoint], settings: EndpointSettings) -> web.Application:
+    challenge = f'{settings.scheme} realm="{settings.realm}"'
+    application = web.Application(middlewares=[last_resort(challenge)], client_max_size=MAX_BODY_BYTES)
+    application.on_response_prepare.append(add_fixed_fields)
+    for path, endpoint in endpoints.items():
+        view = View(endpoint=endpoint, challenge=challenge, body_timeout=settings.body_timeout)
+        bare = path.rstrip("/")
+        for spelling in (bare, bare + "/") if bare else (path,):
+            application.router.add_route("*", spelling, view.handle, expect_handler=on_expect)
+    return application

@@ -1,0 +1,116 @@
+"""Log-in: a user name and a password for a pair of tokens (contract §3)."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gateway.auth.issuer import TokenIssuer
+from gateway.auth.passwords import MAX_PASSWORD_BYTES
+from gateway.endpoints.answers import RequestError
+from gateway.endpoints.fields import NON_FIELD_ERRORS
+from gateway.endpoints.hashing import HashingPool
+from gateway.errors import ANSWERS, GatewayError, Reason, Refused, StoreUnavailable
+from gateway.interfaces import UserDirectory
+from gateway.observability.audit import AuditLog, Origin
+from gateway.types import Account, User
+
+LOGGER: Final = logging.getLogger("gateway.endpoints")
+
+MAX_LOGIN_CHARS: Final = 255
+
+_ATTRIBUTES: Final[Mapping[str, Callable[[User], Any]]] = {
+    "id": lambda user: user.id,
+    "username": lambda user: user.username,
+    "email": lambda user: user.email,
+    "roles": lambda user: list(user.roles),
+}
+
+
+class Obtain:
+    """`POST {username, password}` → `{refresh, access}` and the configured `response_fields`.
+
+    `response_fields` maps a member's name to a user attribute or to a mapping of such; an attribute that does not exist
+    is a ValueError here and not at the first log-in. `legacy_failure` answers wrong credentials as SimpleJWT 3.3 did:
+    400 and `non_field_errors`.
+    """
+
+    name = "Token Obtain Pair"
+    description = "Exchanges the credentials of a user for an access and a refresh token."
+
+    def __init__(
+        self,
+        *,
+        directory: UserDirectory,
+        hashing: HashingPool,
+        issuer: TokenIssuer,
+        audit: AuditLog,
+        clock: Callable[[], float],
+        username_field: str,
+        response_fields: Mapping[str, Any],
+        legacy_failure: bool,
+    ) -> None:
+        self._directory = directory
+        self._hashing = hashing
+        self._issuer = issuer
+        self._audit = audit
+        self._clock = clock
+        self._username_field = username_field
+        self._response_fields = response_fields
+        self._legacy_failure = legacy_failure
+        self.fields = (username_field, "password")
+        _require_attributes(response_fields)
+
+    async def answer(self, values: Mapping[str, str], origin: Origin) -> Mapping[str, Any]:
+        login, password = values[self._username_field], values["password"]
+        try:
+            account = await self._authenticate(login, password)
+        except (Refused, StoreUnavailable) as error:
+            reason = error.reason if isinstance(error, Refused) else Reason.STORE_UNAVAILABLE
+            self._audit.login_failed(origin, login=login, reason=reason)
+            raise self._failure(error) from None
+        await self._strengthen(account, password)
+        pair = self._issuer.pair(account.user, self._clock())
+        self._audit.login_succeeded(origin, login=login, user_id=account.user.id)
+        return {"refresh": pair.refresh, "access": pair.access, **_render(self._response_fields, account.user)}
+
+    async def _authenticate(self, login: str, password: str) -> Account:
+        """Exactly one verification of one password on every way through here, so that all failures take as long."""
+        if len(login) > MAX_LOGIN_CHARS or len(password.encode()) > MAX_PASSWORD_BYTES:
+            # The long text itself is never hashed.
+            await self._hashing.verify(None, "")
+            raise Refused(Reason.WRONG_CREDENTIALS)
+        account = await self._directory.find_by_login(login)
+        is_right = await self._hashing.verify(account.password_hash if account else None, password)
+        if account is None or not is_right or not account.user.is_active:
+            raise Refused(Reason.WRONG_CREDENTIALS)
+        return account
+
+    def _failure(self, error: GatewayError) -> GatewayError:
+        if self._legacy_failure and isinstance(error, Refused) and error.reason is Reason.WRONG_CREDENTIALS:
+            return RequestError(400, {NON_FIELD_ERRORS: [ANSWERS[Reason.WRONG_CREDENTIALS].detail]})
+        return error
+
+    async def _strengthen(self, account: Account, password: str) -> None:
+        """Replace a hash that is weaker than today's configuration; the log-in does not depend on it."""
+        if not self._hashing.needs_rehash(account.password_hash):
+            return
+        try:
+            encoded = await self._hashing.hash(password)
+            await self._directory.replace_password_hash(account.user.id, account.password_hash, encoded)
+        except (Refused, StoreUnavailable) as error:
+            LOGGER.warning("rehash_postponed: %s", error)
+
+
+def _require_attributes(response_fields: Mapping[str, Any]) -> None:
+    for value in response_fields.values():
+        if isinstance(value, Mapping):
+            _require_attributes(value)
+        elif value not in _ATTRIBUTES:
+            raise ValueError(f"users have no attribute {value!r}; there are {', '.join(_ATTRIBUTES)}")
+
+
+def _render(response_fields: Mapping[str, Any], user: User) -> dict[str, Any]:
+    return {
+        name: _render(value, user) if isinstance(value, Mapping) else _ATTRIBUTES[value](user)
+        for name, value in response_fields.items()
+    }

@@ -1,0 +1,193 @@
+"""Field names: which are the gateway's business, which are dropped, which pass.
+
+Names of requests are compared folded, because backends fold them: CGI, WSGI and PHP make `X_User-Id`, `x.user.id` and
+`X-User-Id` one variable (CVE-2025-64484, GHSA-x677-9fxg-v5c5). Clients take names exactly, so responses are not folded.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final
+
+CLIENT_ADDRESS_FIELD: Final = "X-Gateway-Client-Address"
+"""The client's address on its way to the gateway's own endpoints; never taken from a client."""
+
+REQUEST_ID_FIELD: Final = "X-Request-Id"
+
+_FOLD: Final = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord("_") for byte in range(256)).upper()
+
+
+def fold(name: bytes) -> bytes:
+    """The name as a CGI-like backend sees it: `X-User.id` → `X_USER_ID`."""
+    return name.translate(_FOLD)
+
+
+# RFC 9110 §7.6.1, and what its precedents named. Proxy is no field of HTTP: CGI turns it into HTTP_PROXY (httpoxy).
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"CONNECTION",
+        b"KEEP_ALIVE",
+        b"PROXY_CONNECTION",
+        b"PROXY_AUTHENTICATE",
+        b"PROXY_AUTHORIZATION",
+        b"TE",
+        b"TRAILER",
+        b"TRANSFER_ENCODING",
+        b"UPGRADE",
+        b"HTTP2_SETTINGS",
+        b"PROXY",
+    }
+)
+
+# What only a gateway may say about a client, and the fields by which some frameworks let a client name another path
+# than the one that was decided on (Symfony, IIS).
+FORWARDING: Final = frozenset(
+    {
+        b"FORWARDED",
+        b"X_FORWARDED",
+        b"X_FORWARDED_FOR",
+        b"X_FORWARDED_HOST",
+        b"X_FORWARDED_PORT",
+        b"X_FORWARDED_PREFIX",
+        b"X_FORWARDED_PROTO",
+        b"X_FORWARDED_PROTOCOL",
+        b"X_FORWARDED_SCHEME",
+        b"X_FORWARDED_SERVER",
+        b"X_FORWARDED_SSL",
+        b"X_REAL_IP",
+        b"X_CLIENT_IP",
+        b"X_CLUSTER_CLIENT_IP",
+        b"TRUE_CLIENT_IP",
+        b"X_ORIGINAL_URL",
+        b"X_ORIGINAL_URI",
+        b"X_ORIGINAL_HOST",
+        b"X_REWRITE_URL",
+        fold(CLIENT_ADDRESS_FIELD.encode()),
+    }
+)
+
+
+class Use(IntEnum):
+    """What becomes of a field."""
+
+    PASS = 0
+    DROP = 1
+    PASS_ONCE = 2
+    HOST = 3
+    CONTENT_LENGTH = 4
+    TRANSFER_ENCODING = 5
+    CONNECTION = 6
+    EXPECT = 7
+    TOKEN = 8
+    ORIGIN = 9
+    PREFLIGHT = 10
+    REQUEST_ID = 11
+    METHOD_OVERRIDE = 12
+
+
+# Requests: these decide something and count in their one proper spelling only; other spellings of them are dropped.
+_DECIDING: Final = {
+    b"host": Use.HOST,
+    b"content-length": Use.CONTENT_LENGTH,
+    b"transfer-encoding": Use.TRANSFER_ENCODING,
+    b"connection": Use.CONNECTION,
+    b"expect": Use.EXPECT,
+    b"origin": Use.ORIGIN,
+    b"access-control-request-method": Use.PREFLIGHT,
+    b"x-request-id": Use.REQUEST_ID,
+    b"x-http-method-override": Use.METHOD_OVERRIDE,
+    b"x-http-method": Use.METHOD_OVERRIDE,
+    b"x-method-override": Use.METHOD_OVERRIDE,
+}
+_DECIDING_FOLDED: Final = frozenset(fold(name) for name in _DECIDING)
+
+# Fields of which a backend takes the first or the last, nobody knows which; aiohttp's parser refuses two as well.
+_SINGLETONS: Final = frozenset({b"content-type", b"content-location", b"content-range", b"user-agent", b"max-forwards"})
+
+
+class RequestFieldUses:
+    """`token_field` carries the access token; `managed` are the identity fields, which only the gateway may set."""
+
+    __slots__ = ("_dropped", "_token_field")
+
+    def __init__(self, *, token_field: str, managed: Iterable[str]) -> None:
+        self._token_field = token_field.lower().encode()
+        self._dropped = (
+            HOP_BY_HOP
+            | FORWARDING
+            | _DECIDING_FOLDED
+            | {fold(name.encode()) for name in managed}
+            | {fold(self._token_field)}
+        )
+
+    def use_of(self, name: bytes) -> Use:
+        lower = name.lower()
+        if lower == self._token_field:
+            return Use.TOKEN
+        if lower in _DECIDING:
+            return _DECIDING[lower]
+        if fold(name) in self._dropped:
+            return Use.DROP
+        return Use.PASS_ONCE if lower in _SINGLETONS else Use.PASS
+
+
+_RESPONSE_FRAMING: Final = {
+    b"content-length": Use.CONTENT_LENGTH,
+    b"transfer-encoding": Use.TRANSFER_ENCODING,
+    b"connection": Use.CONNECTION,
+}
+# Hop-by-hop, and the backend's own X-Request-Id, for which ours stands.
+_RESPONSE_DROPPED: Final = frozenset(
+    {
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"te",
+        b"trailer",
+        b"upgrade",
+        b"x-request-id",
+    }
+)
+
+
+class ResponseFieldUses:
+    """With `owns_cors` the backend's Access-Control-* fields give way to the gateway's."""
+
+    __slots__ = ("_owns_cors",)
+
+    def __init__(self, *, owns_cors: bool) -> None:
+        self._owns_cors = owns_cors
+
+    def use_of(self, name: bytes) -> Use:
+        lower = name.lower()
+        if lower in _RESPONSE_FRAMING:
+            return _RESPONSE_FRAMING[lower]
+        if lower in _RESPONSE_DROPPED or (self._owns_cors and lower.startswith(b"access-control-")):
+            return Use.DROP
+        return Use.PASS
+
+
+# Connection: close and keep-alive nominate nothing. Nearly every message has one of these or none.
+_NOMINATES_NOTHING: Final = frozenset({b"keep-alive", b"close", b""})
+MAX_CONNECTION_OPTIONS: Final = 16
+
+
+def connection_options(value: bytes) -> frozenset[bytes]:
+    """The options of Connection in lower case; raises ValueError for more than `MAX_CONNECTION_OPTIONS`."""
+    lower = value.lower()
+    if lower in _NOMINATES_NOTHING:
+        return frozenset({lower})
+    options = frozenset(option.strip(b" \t") for option in lower.split(b",", MAX_CONNECTION_OPTIONS))
+    if len(options) > MAX_CONNECTION_OPTIONS:
+        raise ValueError("Connection has too many options.")
+    return options
+
+
+def without_nominated(passed: list[bytes], options: frozenset[bytes]) -> list[bytes]:
+    """`passed` lines without the end-to-end fields that Connection nominates (RFC 9110 §7.6.1).
+
+    Host, framing, token and the gateway's own fields are not in `passed`, so a client cannot nominate them away: ours
+    are set after this, `Connection: x-user-id` or not.
+    """
+    if options <= _NOMINATES_NOTHING:
+        return passed
+    return [line for line in passed if line[: line.find(b":")].lower() not in options]

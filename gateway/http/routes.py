@@ -1,0 +1,33 @@
+"""Canonical path → what was planned for it: exact paths first, then the longest prefix of whole segments."""
+
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+PlanT = TypeVar("PlanT")
+
+
+class RouteTable(Generic[PlanT]):
+    """Matches canonical paths. The cost is one dictionary look-up a segment, however many routes there are.
+
+    `exact` maps whole paths, `prefixes` path prefixes: `/api` and `/api/` are the same prefix and match `/api`, `/api/`
+    and `/api/x`, never `/apix`.
+    """
+
+    __slots__ = ("_exact", "_prefixes")
+
+    def __init__(self, *, exact: Mapping[str, PlanT], prefixes: Mapping[str, PlanT]) -> None:
+        self._exact = dict(exact)
+        self._prefixes = {prefix.rstrip("/"): plan for prefix, plan in prefixes.items()}
+
+    def match(self, path: str) -> PlanT | None:
+        plan = self._exact.get(path)
+        if plan is not None:
+            return plan
+        prefixes = self._prefixes
+        prefix = path
+        while prefix:
+            plan = prefixes.get(prefix)
+            if plan is not None:
+                return plan
+            prefix = prefix[: prefix.rfind("/")]
+        return prefixes.get("")

@@ -1,0 +1,68 @@
+"""Who logged in, who was refused and who left: one JSON line each on the logger `gateway.audit`.
+
+No line ever holds a password or a token. What a client chose freely (the user name it tried, its request id) is cut to
+a bound and written in ASCII escapes, so that it can neither fill the log nor begin a line of its own.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.errors import Reason
+
+LOGGER: Final = logging.getLogger("gateway.audit")
+
+MAX_TEXT_CHARS: Final = 255  # the longest user name that can log in; request ids and addresses are far shorter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request came from: the peer's address and the id that the access log has for the same request."""
+
+    client_address: str
+    request_id: str
+
+
+class AuditLog:
+    """Writes the audit trail; `clock` gives Unix seconds."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
+    def login_succeeded(self, origin: Origin, *, login: str, user_id: str) -> None:
+        self._write(logging.INFO, "login_succeeded", origin, user=login, user_id=user_id)
+
+    def login_failed(self, origin: Origin, *, login: str, reason: Reason) -> None:
+        self._write(logging.WARNING, "login_failed", origin, user=login, reason=reason.value)
+
+    def refresh_refused(self, origin: Origin, *, user_id: str | None, reason: Reason) -> None:
+        self._write(logging.WARNING, "refresh_refused", origin, user_id=user_id, reason=reason.value)
+
+    def session_revoked(self, origin: Origin, *, user_id: str | None) -> None:
+        """A spent refresh token came back: somebody else may hold a copy, and the whole session was ended."""
+        self._write(logging.WARNING, "session_revoked", origin, user_id=user_id, reason="refresh_token_reused")
+
+    def logout_succeeded(self, origin: Origin, *, user_id: str | None) -> None:
+        self._write(logging.INFO, "logout_succeeded", origin, user_id=user_id)
+
+    def logout_refused(self, origin: Origin, *, user_id: str | None, reason: Reason) -> None:
+        self._write(logging.WARNING, "logout_refused", origin, user_id=user_id, reason=reason.value)
+
+    def _write(self, level: int, event: str, origin: Origin, **details: str | None) -> None:
+        if not LOGGER.isEnabledFor(level):
+            return
+        record = {
+            "time": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
+            "event": event,
+            "client": _bounded(origin.client_address),
+            "request_id": _bounded(origin.request_id),
+            **{name: _bounded(text) for name, text in details.items() if text is not None},
+        }
+        LOGGER.log(level, "%s", json.dumps(record, separators=(",", ":")))
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_TEXT_CHARS else text[:MAX_TEXT_CHARS] + "…"

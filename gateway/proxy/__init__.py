@@ -1,0 +1,1 @@
+"""The data plane: asyncio protocols between clients and upstreams."""

@@ -1,0 +1,121 @@
+"""May this request pass, and as whom? Synchronous but for the first sight of a token."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.auth.bearer import BearerReader
+from gateway.auth.identity import IdentityRenderer
+from gateway.auth.policy import RoutePolicy
+from gateway.auth.revocation import RevocationList
+from gateway.auth.verified_tokens import VerifiedTokens
+from gateway.auth.verifier import TokenVerifier
+from gateway.errors import Reason, Refused
+from gateway.interfaces import UserDirectory
+from gateway.types import Claims, Principal
+
+
+@dataclass(slots=True)
+class UnknownUser:
+    """A good token that nobody has shown yet: its user must be looked up once. `epoch` is from before the look-up."""
+
+    token: bytes
+    principal: Principal
+    epoch: int
+
+
+class Admission:
+    """Token → Principal, with a cache of verified tokens in front of the signature check and the user directory.
+
+    `leeway` in seconds is the verifier's own, needed again because expiry is checked on every request, cached or not.
+    """
+
+    def __init__(
+        self,
+        *,
+        bearer: BearerReader,
+        verifier: TokenVerifier,
+        identity: IdentityRenderer,
+        revocations: RevocationList,
+        directory: UserDirectory,
+        leeway: float,
+        claim_names: tuple[str, str],
+        max_tokens: int,
+    ) -> None:
+        self._read_token: Callable[[list[bytes] | None], bytes | None] = bearer.read
+        self._verifier = verifier
+        self._identity = identity
+        self._revocations = revocations
+        self._directory = directory
+        self._leeway = leeway
+        self._session_claim, self._roles_claim = claim_names
+        # Two caches: on a stateless route a token counts whose user nobody has looked up.
+        self.known_users = VerifiedTokens(max_tokens=max_tokens)
+        self._stateless = VerifiedTokens(max_tokens=max_tokens)
+
+    def recognise(
+        self, policy: RoutePolicy, token_fields: list[bytes] | None, now: float
+    ) -> Principal | UnknownUser | None:
+        """The principal, None for an anonymous request, or `UnknownUser` when `look_up` must be awaited.
+
+        Raises `Refused` with the reason that SimpleJWT's authentication would give (contract §7).
+        """
+        if not policy.reads_token:
+            return None
+        token = self._read_token(token_fields)
+        if token is None:
+            return None
+        tokens = self._stateless if policy.is_stateless else self.known_users
+        principal = tokens.get(token)
+        if principal is None:
+            epoch = tokens.epoch
+            principal = self._verify(token, now)
+            if not policy.is_stateless:
+                return UnknownUser(token, principal, epoch)
+            tokens.put(token, principal, epoch=epoch)
+        else:
+            # A cached token was good once. Both can change without the cache being told, so both are asked every time.
+            if principal.expires_at <= now:
+                raise Refused(Reason.TOKEN_EXPIRED)
+            if self._revocations.is_revoked(principal.token_id, principal.session_id):
+                raise Refused(Reason.TOKEN_REVOKED)
+        return principal
+
+    async def look_up(self, unknown: UnknownUser) -> Principal:
+        """Raises `Refused`: USER_NOT_FOUND, USER_INACTIVE; `StoreUnavailable` when nobody can tell."""
+        user = await self._directory.find_by_id(unknown.principal.user_id)
+        if user is None:
+            raise Refused(Reason.USER_NOT_FOUND)
+        if not user.is_active:
+            raise Refused(Reason.USER_INACTIVE)
+        self.known_users.put(unknown.token, unknown.principal, epoch=unknown.epoch)
+        return unknown.principal
+
+    def _verify(self, token: bytes, now: float) -> Principal:
+        claims = self._verifier.decode(token, now)
+        token_id = self._verifier.token_id(claims)
+        session_id = _text_or_none(claims.get(self._session_claim))
+        # Before the type, as the library: an access token with a blacklisted id says so (contract §4).
+        if self._revocations.is_revoked(token_id, session_id):
+            raise Refused(Reason.TOKEN_REVOKED)
+        self._verifier.require(claims, "access")
+        user_id = self._verifier.user_id(claims)
+        return Principal(
+            user_id=user_id,
+            token_id=token_id or "",
+            session_id=session_id,
+            expires_at=int(claims["exp"]) + self._leeway,
+            roles=_roles(claims, self._roles_claim),
+            identity=self._identity.render(claims, user_id),
+        )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _roles(claims: Claims, claim: str) -> frozenset[str]:
+    """Roles are a list of strings; any other shape is no role (checklist 38)."""
+    value = claims.get(claim)
+    if not isinstance(value, list) or not all(isinstance(role, str) for role in value):
+        return frozenset()
+    return frozenset(value)

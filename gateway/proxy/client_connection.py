@@ -1,0 +1,317 @@
+"""One client connection: cuts request heads out of its bytes and runs their exchanges, one after the other.
+
+States: `exchange` None waits for a head (idle, or with an unfinished one in the buffer); set, bytes are its body, and
+when that is complete they are the next, pipelined request and wait in the buffer with reading paused; `_is_lingering`
+throws away what a client still sends to an answer that ended the connection (RFC 9112 §9.6).
+
+There is one timer a connection. Setting a deadline stores a number; the timer looks at it when it fires and goes back
+to sleep if it was moved, so a request costs no timer of its own.
+"""
+
+import asyncio
+import re
+import socket
+import struct
+from typing import TYPE_CHECKING, Final, cast
+
+from gateway.errors import Reason, Refused
+from gateway.http.fields import CLIENT_ADDRESS_FIELD
+from gateway.http.requests import UNREAD
+from gateway.proxy.exchange import Exchange
+
+if TYPE_CHECKING:
+    from gateway.proxy.data_plane import DataPlane
+
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+# A client that was refused may still be sending. Reading on for a little while lets it read the answer, where closing
+# at once would reset the connection and take the answer with it.
+_LINGER_SECONDS: Final = 3.0
+_LINGER_BYTES: Final = 1024 * 1024
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class ClientConnection(asyncio.Protocol):
+    """`forwarded` are the ready X-Forwarded-For and -Proto lines of this client, without the last line end."""
+
+    __slots__ = (
+        "_buffer",
+        "_deadline",
+        "_has_begun_head",
+        "_has_skipped_line",
+        "_is_lingering",
+        "_is_looping",
+        "_lingered_bytes",
+        "_scanned",
+        "_timer",
+        "_timer_at",
+        "_transport",
+        "exchange",
+        "forwarded",
+        "is_reading_paused",
+        "is_writing_paused",
+        "peer",
+        "plane",
+    )
+
+    def __init__(self, plane: "DataPlane") -> None:
+        self.plane = plane
+        self.exchange: Exchange | None = None
+        self.peer = ""
+        self.forwarded = b""
+        self.is_reading_paused = False
+        self.is_writing_paused = False
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._scanned = 0  # how much of the buffer is known to hold no end of a head
+        self._has_begun_head = False
+        self._has_skipped_line = False
+        self._is_looping = False
+        self._is_lingering = False
+        self._lingered_bytes = 0
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def __repr__(self) -> str:
+        state = "closed" if self._transport is None else "idle" if self.exchange is None else "busy"
+        return f"<ClientConnection {self.peer} {state}>"
+
+    @property
+    def endpoint_fields(self) -> bytes:
+        """What the gateway's own application is told and nobody else."""
+        return b"%b: %b" % (CLIENT_ADDRESS_FIELD.encode(), self.peer.encode())
+
+    @property
+    def may_stay_open(self) -> bool:
+        return not self.plane.is_draining
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peername = transport.get_extra_info("peername")
+        self.peer = peername[0] if peername else "unknown"
+        self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http" % self.peer.encode()
+        if not self.plane.on_client_connected(self):
+            self._transport.abort()
+            return
+        self.set_deadline(self.plane.limits.head_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            if self._is_lingering:
+                self._linger(len(data))
+                return
+            self._buffer = self._buffer + data if self._buffer else data
+            self._read_requests()
+        elif not exchange.body.is_complete:
+            exchange.feed(data)
+        else:
+            self._buffer += data
+            self.pause_reading()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.exchange is not None:
+            self.exchange.on_client_gone()
+        self.plane.on_client_lost(self)
+
+    def pause_writing(self) -> None:
+        self.is_writing_paused = True
+        if self.exchange is not None:
+            self.exchange.on_client_writable(is_writable=False)
+
+    def resume_writing(self) -> None:
+        self.is_writing_paused = False
+        if self.exchange is not None:
+            self.exchange.on_client_writable(is_writable=True)
+        elif not self._is_closing():
+            self._read_requests()
+
+    # Requests
+
+    def _read_requests(self) -> None:
+        """Run what is in the buffer while exchanges end at once: a loop, since pipelined refusals would recurse."""
+        self._is_looping = True
+        while self.exchange is None and self._buffer and not self._is_closing():
+            if self.is_writing_paused:
+                # A client that does not read its answers gets no further ones: they would pile up here (checklist 81).
+                self.pause_reading()
+                break
+            if not self._read_request():
+                break
+        self._is_looping = False
+        if self.exchange is None and not self._is_closing() and not self.is_writing_paused:
+            self.resume_reading()
+
+    def _read_request(self) -> bool:
+        """Start the exchange of one request; False when its head is not complete yet."""
+        data, scanned = self._buffer, self._scanned
+        end = data.find(b"\r\n\r\n", max(0, scanned - 3)) + 4
+        if data.startswith(b"\r") and not self._has_skipped_line:
+            # RFC 9112 §2.2: an empty line before the request line should be ignored. One, not a stream of them.
+            return self._skip_empty_line(data)
+        if max(end, len(data) if end < 4 else 0) > self.plane.limits.max_head_bytes:
+            return self._refuse_head(Reason.HEAD_TOO_LARGE)
+        if end < 4:
+            return self._wait_for_head(data, scanned)
+        try:
+            request = self.plane.requests.read(data[:end])
+        except Refused as refusal:
+            return self._refuse_head(refusal.reason)
+        self._buffer = b""
+        self._scanned = 0
+        self._has_begun_head = False
+        self._has_skipped_line = False
+        self.resume_reading()
+        self.exchange = exchange = Exchange(self, request, self.plane.now())
+        exchange.start(data[end:])
+        return True
+
+    def _skip_empty_line(self, data: bytes) -> bool:
+        if data == b"\r":
+            return False
+        if not data.startswith(b"\r\n"):
+            return self._refuse_head(Reason.BAD_REQUEST)
+        self._has_skipped_line = True
+        self._buffer = data[2:]
+        return True
+
+    def _wait_for_head(self, data: bytes, scanned: int) -> bool:
+        # What cannot become a request is refused at once: TLS on a plain port, bare line feeds.
+        if not data[0:1].isalpha() or _BARE_LF.search(data, max(0, scanned - 1)):
+            return self._refuse_head(Reason.BAD_REQUEST)
+        self._scanned = len(data)
+        if not self._has_begun_head:
+            # The deadline is for the whole head: bytes that drip in do not move it (checklist 78).
+            self._has_begun_head = True
+            self.set_deadline(self.plane.limits.head_timeout)
+        return False
+
+    def _refuse_head(self, reason: Reason) -> bool:
+        self._buffer = b""
+        self._scanned = 0
+        self.exchange = exchange = Exchange(self, UNREAD, self.plane.now())
+        exchange.refuse(reason)
+        return True
+
+    def keep_for_later(self, data: bytes) -> None:
+        """Bytes behind a request's end: the next request."""
+        if data:
+            self._buffer = data
+            self.pause_reading()
+
+    def on_exchange_end(self, *, close: bool, cut: bool) -> None:
+        """The exchange is over; called by it, once."""
+        exchange, self.exchange = self.exchange, None
+        if self._is_closing():
+            return
+        if cut:
+            self._reset()
+        elif close or self.plane.is_draining:
+            self._close(has_unread=exchange is not None and not exchange.body.is_complete)
+        else:
+            self.set_deadline(self.plane.limits.keepalive_timeout)
+            if self._buffer and not self._is_looping:
+                self._read_requests()
+            elif self.is_reading_paused:
+                self.resume_reading()
+
+    # Closing
+
+    def _is_closing(self) -> bool:
+        return self._transport is None or self._transport.is_closing() or self._is_lingering
+
+    def _close(self, *, has_unread: bool) -> None:
+        if self._transport is None:
+            return
+        if has_unread or self._buffer or self._has_begun_head:
+            self._is_lingering = True
+            self._buffer = b""
+            self.set_deadline(_LINGER_SECONDS)
+            self.resume_reading()
+            self._transport.write_eof()
+        else:
+            self.set_deadline(self.plane.limits.body_timeout)
+            self._transport.close()
+
+    def _linger(self, size: int) -> None:
+        self._lingered_bytes += size
+        if self._lingered_bytes > _LINGER_BYTES:
+            # Enough: the client is slowed down by its own full socket until it looks at the answer or the time is up.
+            self.pause_reading()
+
+    def _reset(self) -> None:
+        """Cut: the client must see that the answer is not whole, also where it ends with the connection."""
+        if self._transport is None:
+            return
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def drain(self) -> None:
+        """The gateway is stopping: idle connections close now, busy ones with their exchange."""
+        if self.exchange is None and not self._is_closing():
+            self._close(has_unread=False)
+
+    def abort(self) -> None:
+        """The time to drain is over."""
+        self._reset()
+
+    # Flow and time
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        if not self.is_reading_paused and self._transport is not None and not self._transport.is_closing():
+            self.is_reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.is_reading_paused and self._transport is not None and not self._transport.is_closing():
+            self.is_reading_paused = False
+            self._transport.resume_reading()
+
+    def resume_unless_pipelined(self) -> None:
+        """Read on, if not the next request waits in the buffer already."""
+        if not self._buffer:
+            self.resume_reading()
+
+    def set_deadline(self, seconds: float) -> None:
+        """Something must happen within `seconds` from now."""
+        deadline = self.plane.now() + seconds
+        self._deadline = deadline
+        if self._timer is None:
+            self._arm(deadline)
+        elif deadline < self._timer_at:
+            self._timer.cancel()
+            self._arm(deadline)
+
+    def _arm(self, when: float) -> None:
+        self._timer_at = when
+        self._timer = self.plane.loop.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._transport is None:
+            return
+        if self.plane.now() < self._deadline:
+            self._arm(self._deadline)
+        elif self.exchange is not None:
+            self.exchange.on_deadline()
+        elif self._is_lingering or self._transport.is_closing():
+            self._transport.abort()
+        elif self._has_begun_head:
+            self._refuse_head(Reason.HEAD_TIMEOUT)
+        else:
+            self._close(has_unread=False)

@@ -1,0 +1,135 @@
+"""What all client connections of a process share, and their number."""
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final
+
+from gateway.errors import Reason, Refused
+from gateway.http.cors import CorsPolicy
+from gateway.http.replies import Replies
+from gateway.http.requests import Request, RequestReader
+from gateway.http.routes import RouteTable
+from gateway.http.targets import Target, parse_target
+from gateway.observability.access_log import AccessLog
+from gateway.proxy.admission import Admission
+from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.plan import ClientLimits, RoutePlan
+
+_NOT_PASSED_ON: Final = frozenset({"CONNECT", "TRACE"})
+
+
+class DataPlane:
+    """The shared values of the hot path, made at start and only read after.
+
+    `clock` gives Unix seconds; `now` is the loop's clock. `token_field` is the name under which a kept token goes on.
+    """
+
+    def __init__(
+        self,
+        *,
+        routes: RouteTable[RoutePlan],
+        admission: Admission,
+        requests: RequestReader,
+        replies: Replies,
+        cors: CorsPolicy | None,
+        limits: ClientLimits,
+        max_connections: int,
+        token_field: str,
+        access_log: AccessLog | None,
+        clock: Callable[[], float],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.routes = routes
+        self.admission = admission
+        self.requests = requests
+        self.replies = replies
+        self.cors = cors
+        self.limits = limits
+        self.token_field = token_field.encode()
+        self.clock = clock
+        self.loop = loop
+        self.now = loop.time
+        self.is_draining = False
+        self._access_log = access_log
+        self._max_connections = max_connections
+        self._connections: set[ClientConnection] = set()
+        self._date_second = -1
+        self._date_line = b""
+        self._drained: asyncio.Event | None = None
+        # Unique, not secret: a random part for the process, a count for the request.
+        self._request_id_prefix = secrets.token_hex(8).encode()
+        self._request_count = itertools.count()
+
+    def new_request_id(self) -> bytes:
+        return b"%b-%08x" % (self._request_id_prefix, next(self._request_count) & 0xFFFFFFFF)
+
+    def date_line(self) -> bytes:
+        """The Date line of the gateway's own answers (RFC 9110 §6.6.1), made once a second."""
+        second = int(self.clock())
+        if second != self._date_second:
+            self._date_second = second
+            self._date_line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
+        return self._date_line
+
+    def parse_target(self, request: Request) -> Target:
+        """The canonical target. Raises `Refused`: METHOD_NOT_SUPPORTED, TARGET_TOO_LONG, BAD_TARGET."""
+        if request.method in _NOT_PASSED_ON:
+            raise Refused(Reason.METHOD_NOT_SUPPORTED)
+        if len(request.target) > self.limits.max_target_bytes:
+            raise Refused(Reason.TARGET_TOO_LONG)
+        return parse_target(request.target)
+
+    def plan_for(self, target: Target) -> RoutePlan:
+        """The plan of the route that matches. Raises `Refused(NO_ROUTE)`."""
+        plan = self.routes.match(target.path)
+        if plan is None:
+            raise Refused(Reason.NO_ROUTE)
+        return plan
+
+    def new_connection(self) -> ClientConnection:
+        """The listener's protocol factory."""
+        return ClientConnection(self)
+
+    def on_client_connected(self, connection: ClientConnection) -> bool:
+        """False when there are too many already."""
+        if len(self._connections) >= self._max_connections or self.is_draining:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def on_client_lost(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+        if self._drained is not None and not self._connections:
+            self._drained.set()
+
+    def on_exchange_end(self, exchange: Exchange) -> None:
+        if self._access_log is not None:
+            principal, reason = exchange.principal, exchange.reason
+            self._access_log.write(
+                client=exchange.client.peer,
+                method=exchange.request.method,
+                target=exchange.request.target,
+                status=exchange.status,
+                reason=None if reason is None else reason.value,
+                user_id=None if principal is None else principal.user_id,
+                request_id=exchange.request_id.decode(),
+                bytes_sent=exchange.bytes_sent,
+                duration=self.now() - exchange.started_at,
+            )
+
+    async def drain(self, seconds: float) -> None:
+        """Let exchanges end, for at most `seconds`; then end what is left."""
+        self.is_draining = True
+        for connection in tuple(self._connections):
+            connection.drain()
+        if self._connections:
+            self._drained = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), seconds)
+        for connection in tuple(self._connections):
+            connection.abort()

@@ -1,0 +1,397 @@
+"""One request and its response, from the parsed head to the log line.
+
+Theory of operation. `start` runs straight down: cut, read, route, admit, rewrite, send. It is synchronous unless a user
+must be looked up or an upstream connection opened; then a task waits for that and goes on with the next step. While it
+waits, reading from the client is paused, so a body is never read before admission and never piles up here. After that,
+bytes pass both ways as they come: `feed` from the client, `on_response_*` from the upstream; the side that cannot take
+more pauses the reading of the other. Every exchange ends in `_finish`, whatever happened, and nowhere else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Final
+
+from gateway.errors import Reason, Refused, StoreUnavailable
+from gateway.http.bodies import (
+    LAST_CHUNK,
+    NO_BODY,
+    Body,
+    ChunkedBody,
+    CloseBody,
+    FramingError,
+    encode_chunk,
+    request_body,
+)
+from gateway.http.heads import HTTP10
+from gateway.http.replies import CONTINUE, no_content
+from gateway.http.requests import Request
+from gateway.http.responses import Response
+from gateway.http.rewriting import (
+    accepted_request_id,
+    client_host,
+    expects_continue,
+    request_framing,
+    response_fields,
+    upstream_lines,
+)
+from gateway.proxy.admission import UnknownUser
+from gateway.proxy.plan import RoutePlan
+from gateway.proxy.upstream_connection import UpstreamConnection
+from gateway.tasks import spawn
+from gateway.types import Principal
+
+if TYPE_CHECKING:
+    from gateway.proxy.client_connection import ClientConnection
+
+logger: Final = logging.getLogger("gateway")
+
+# RFC 9110 §9.2.2. Only these may be sent again when a pooled connection turned out to be dead.
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for the log; nobody is there to receive it
+
+
+class Exchange:
+    """`status` and `reason` are what the log line says; `started_at` is loop time."""
+
+    __slots__ = (
+        "_closes",
+        "_cors",
+        "_framing",
+        "_head_lines",
+        "_overdue",
+        "_payload",
+        "_response_body",
+        "_sends_chunks",
+        "_task",
+        "_upstream",
+        "awaits_continue",
+        "body",
+        "bytes_sent",
+        "client",
+        "plan",
+        "principal",
+        "reason",
+        "request",
+        "request_id",
+        "started_at",
+        "status",
+    )
+
+    def __init__(self, client: "ClientConnection", request: Request, started_at: float) -> None:
+        self.client = client
+        self.request = request
+        self.started_at = started_at
+        self.body: Body = NO_BODY
+        self.plan: RoutePlan | None = None
+        self.principal: Principal | None = None
+        self.request_id = b""
+        self.status = 0
+        self.reason: Reason | None = None
+        self.bytes_sent = 0
+        self.awaits_continue = False
+        self._cors = b""
+        # The upstream request in parts, kept until a response begins: it may have to be sent again.
+        self._head_lines: list[bytes] = []
+        self._framing = b""
+        self._payload = b""
+        self._task: asyncio.Task[None] | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._response_body: Body = NO_BODY
+        self._sends_chunks = False
+        self._closes = False
+        self._overdue = Reason.UPSTREAM_TIMEOUT  # what to say when nothing more comes
+
+    @property
+    def request_method(self) -> str:
+        return self.request.method
+
+    @property
+    def is_request_sent(self) -> bool:
+        return self.body.is_complete
+
+    # The request
+
+    def start(self, rest: bytes) -> None:
+        """Decide on the request and send it on its way. `rest` is what the client sent behind the head."""
+        plane = self.client.plane
+        request = self.request
+        try:
+            self.request_id = accepted_request_id(request) or plane.new_request_id()
+            if plane.cors is not None:
+                self._cors = plane.cors.fields(request.origin)
+            self.body = body = request_body(request)
+            if body is NO_BODY:
+                self.client.keep_for_later(rest)
+            else:
+                self._framing = request_framing(body)
+                self._payload = self._cut(rest)
+            self.awaits_continue = expects_continue(request) and not body.is_complete
+            target = plane.parse_target(request)
+            host = client_host(request, target)
+            if request.is_preflight and plane.cors is not None and request.method == "OPTIONS" and request.origin:
+                self._answer_preflight(plane.cors.preflight_fields(request.origin))
+                return
+            self.plan = plan = plane.plan_for(target)
+            found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
+            self._head_lines = upstream_lines(
+                request,
+                target,
+                plan.host or host or plan.pool.host,
+                token_field=plane.token_field if plan.keeps_token else None,
+                keeps_overrides=plan.policy.allowed_methods is None,
+            )
+            self._head_lines += self._forwarding_lines(plan, host)
+            if isinstance(found, UnknownUser):
+                self._overdue = Reason.STORE_UNAVAILABLE
+                self._wait_for(self._look_up(plan, found))
+            else:
+                self._forward(plan, found)
+        except Refused as refusal:
+            self.refuse(refusal.reason)
+
+    def _cut(self, data: bytes) -> bytes:
+        """The payload in `data`; what stands behind the body's end is the next request."""
+        body = self.body
+        try:
+            payload = body.feed(data)
+        except FramingError:
+            raise Refused(Reason.BAD_FRAMING) from None
+        if body.is_complete and body.rest:
+            self.client.keep_for_later(body.rest)
+        return payload
+
+    def _forwarding_lines(self, plan: RoutePlan, host: bytes | None) -> list[bytes]:
+        """What only the gateway says about the client and the request; identity follows when it is known."""
+        client = self.client
+        lines = [client.forwarded, b"X-Request-Id: %b" % self.request_id]
+        if host is not None:
+            lines.append(b"X-Forwarded-Host: %b" % host)
+        if plan.reaches_endpoints:
+            lines.append(client.endpoint_fields)
+        return lines
+
+    def _answer_preflight(self, fields: bytes) -> None:
+        self.status = 204
+        close = not self._can_stay_open()
+        fields = self.client.plane.date_line() + fields
+        self._write(no_content(request_id=self.request_id, fields=fields, close=close))
+        self._finish(close=close)
+
+    def _wait_for(self, step: Coroutine[None, None, None]) -> None:
+        """Go on in a task; until then nothing is read from the client."""
+        self.client.pause_reading()
+        self._task = spawn(step, name="exchange")
+        self.touch()
+
+    async def _look_up(self, plan: RoutePlan, unknown: UnknownUser) -> None:
+        try:
+            principal = await self.client.plane.admission.look_up(unknown)
+            self._overdue = Reason.UPSTREAM_TIMEOUT
+            self._forward(plan, principal)
+        except Refused as refusal:
+            self.refuse(refusal.reason)
+        except StoreUnavailable as error:
+            logger.warning("user_lookup_failed %s", error)
+            self.refuse(Reason.STORE_UNAVAILABLE)
+        except Exception:
+            logger.exception("user_lookup_failed")
+            self.refuse(Reason.INTERNAL_ERROR)
+
+    def _forward(self, plan: RoutePlan, principal: Principal | None) -> None:
+        """Raises `Refused` when the route asks for more than `principal` is."""
+        plan.policy.authorize(principal, self.request_method)
+        self.principal = principal
+        if principal is not None:
+            self._head_lines.append(principal.identity)
+        upstream = plan.pool.take()
+        if upstream is None:
+            self._wait_for(self._connect(plan))
+        else:
+            self._send(upstream)
+
+    async def _connect(self, plan: RoutePlan) -> None:
+        try:
+            self._send(await plan.pool.open())
+        except Refused as refusal:
+            self.refuse(refusal.reason)
+        except Exception:
+            logger.exception("upstream_connect_failed")
+            self.refuse(Reason.INTERNAL_ERROR)
+
+    def _send(self, upstream: UpstreamConnection) -> None:
+        self._task = None
+        self._upstream = upstream
+        payload = self._encode_request(self._payload)
+        upstream.begin(self, b"%b\r\n%b\r\n%b" % (b"\r\n".join(self._head_lines), self._framing, payload))
+        if self.awaits_continue and not self.body.is_complete and not self._payload:
+            self.client.write(CONTINUE)
+        # Also with nothing left to read: only a reading connection notices that its client has gone.
+        self.client.resume_unless_pipelined()
+        self.touch()
+
+    def _encode_request(self, payload: bytes) -> bytes:
+        body = self.body
+        if type(body) is ChunkedBody:
+            return encode_chunk(payload) + LAST_CHUNK if body.is_complete else encode_chunk(payload)
+        return payload
+
+    def feed(self, data: bytes) -> None:
+        """Further bytes of the request body."""
+        try:
+            payload = self._cut(data)
+        except Refused as refusal:
+            self.refuse(refusal.reason)
+            return
+        if self._upstream is None:
+            self._payload += payload
+        else:
+            self._upstream.write(self._encode_request(payload))
+        self.touch()
+
+    # The response
+
+    def on_interim_response(self, response: Response) -> None:
+        """103 and its kin; HTTP/1.0 does not know them (RFC 9110 §15.2)."""
+        if self.request.version is not HTTP10:
+            self.client.write(b"\r\n".join((response.line, *response.passed, b"\r\n")))
+
+    def on_response_head(self, response: Response, body: Body, payload: bytes) -> None:
+        self.status = response.status
+        self._response_body = body
+        to_http10 = self.request.version is HTTP10
+        is_chunkable = isinstance(body, ChunkedBody | CloseBody)
+        self._sends_chunks = is_chunkable and not to_http10
+        self._closes = (is_chunkable and to_http10) or not self._can_stay_open()
+        own = response_fields(body, response, to_http10=to_http10, close=self._closes)
+        lines = (response.line, *response.passed, b"X-Request-Id: %b" % self.request_id, self._cors + own)
+        self._write_response(b"\r\n".join(lines), payload)
+
+    def on_response_body(self, payload: bytes) -> None:
+        self._write_response(b"", payload)
+
+    def _write_response(self, head: bytes, payload: bytes) -> None:
+        if self._sends_chunks:
+            payload = encode_chunk(payload)
+            if self._response_body.is_complete:
+                payload += LAST_CHUNK
+                self._sends_chunks = False
+        self._write(head + payload)
+        self.touch()
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self.bytes_sent += len(data)
+            self.client.write(data)
+
+    def on_response_end(self) -> None:
+        self._upstream = None
+        if self._sends_chunks:
+            self._write(LAST_CHUNK)
+        self._finish(close=self._closes or not self.body.is_complete)
+
+    # What goes wrong
+
+    def on_upstream_failed(self, reason: Reason) -> None:
+        upstream, self._upstream = self._upstream, None
+        if self.plan is not None and self._may_send_again(upstream):
+            self._wait_for(self._connect(self.plan))
+        else:
+            self.refuse(reason)
+
+    def _may_send_again(self, upstream: UpstreamConnection | None) -> bool:
+        """A pooled connection may have been closed by the upstream just before it was used: not the client's problem.
+
+        Only on a connection that had answered before (so at most once: the next one is new), without a byte of this
+        answer, and only what may be repeated and is still here whole (checklist 77).
+        """
+        return (
+            upstream is not None
+            and upstream.was_pooled
+            and not upstream.has_answered
+            and not self.status
+            and self.request_method in _IDEMPOTENT
+            and self.body is NO_BODY
+        )
+
+    def on_upstream_writable(self, *, is_writable: bool) -> None:
+        if is_writable:
+            self.client.resume_reading()
+            self.touch()
+        elif not self.body.is_complete:
+            self.client.pause_reading()
+
+    def on_client_writable(self, *, is_writable: bool) -> None:
+        """The client's socket takes more, or no more for now."""
+        if self._upstream is not None:
+            if is_writable:
+                self._upstream.resume_reading()
+            else:
+                self._upstream.pause_reading()
+        self.touch()
+
+    def on_deadline(self) -> None:
+        """Nothing happened for too long; who is to blame decides the answer."""
+        self.refuse(Reason.BODY_TIMEOUT if self._waits_for_client() else self._overdue)
+
+    def on_client_gone(self) -> None:
+        """The client closed its connection: nobody waits for the answer, so the upstream need not go on with it."""
+        self.reason = Reason.CLIENT_GONE
+        self.status = self.status or _CLIENT_CLOSED_REQUEST
+        self._finish(close=True, cut=True)
+
+    def _waits_for_client(self) -> bool:
+        if self.client.is_writing_paused:
+            return True
+        return self._upstream is not None and not self.body.is_complete and not self.client.is_reading_paused
+
+    def touch(self) -> None:
+        """Something moved: the deadline starts anew."""
+        client = self.client
+        if self._waits_for_client() or self.plan is None:
+            client.set_deadline(client.plane.limits.body_timeout)
+        else:
+            client.set_deadline(self.plan.pool.response_timeout)
+
+    def refuse(self, reason: Reason) -> None:
+        """Answer in the gateway's own name; where an answer has begun, cut it."""
+        plane = self.client.plane
+        self.reason = reason
+        if self.status:
+            # Half an answer must look like half an answer: no last chunk, no clean end (checklist 72).
+            self._finish(close=True, cut=True)
+            return
+        self.status = plane.replies.status(reason)
+        if not self.request_id:
+            self.request_id = plane.new_request_id()
+        fields = self._cors
+        if reason is Reason.METHOD_NOT_ALLOWED and self.plan is not None:
+            fields += self.plan.allow_line
+        close = plane.replies.closes(reason) or not self._can_stay_open()
+        self._write(
+            plane.replies.render(
+                reason,
+                request_id=self.request_id,
+                fields=plane.date_line() + fields,
+                close=close,
+                is_head=self.request_method == "HEAD",
+            )
+        )
+        self._finish(close=close)
+
+    # The end
+
+    def _can_stay_open(self) -> bool:
+        """An unread body cannot be told from the next request by anybody but us, so the connection ends with it."""
+        return self.body.is_complete and not self.request.should_close and self.client.may_stay_open
+
+    def _finish(self, *, close: bool, cut: bool = False) -> None:
+        """The one end of every exchange: task, upstream, log line, and what the connection does next."""
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        if self._upstream is not None:
+            self._upstream.close()
+            self._upstream = None
+        self.client.plane.on_exchange_end(self)
+        self.client.on_exchange_end(close=close, cut=cut)

@@ -1,0 +1,38 @@
+"""What was decided at start, so that a request only has to look it up."""
+
+from dataclasses import dataclass
+
+from gateway.auth.policy import RoutePolicy
+from gateway.proxy.upstream_pool import UpstreamPool
+
+
+@dataclass(slots=True, kw_only=True)
+class RoutePlan:
+    """One route, ready to use.
+
+    `host` is the upstream's own Host, None to pass the client's. `keeps_token` passes the token field on.
+    `reaches_endpoints` marks the gateway's own application, which alone is told the client's address.
+    """
+
+    policy: RoutePolicy
+    pool: UpstreamPool
+    host: bytes | None = None
+    keeps_token: bool = False
+    reaches_endpoints: bool = False
+
+    @property
+    def allow_line(self) -> bytes:
+        """The Allow line of a 405 (RFC 9110 §10.2.1)."""
+        methods = ", ".join(sorted(self.policy.allowed_methods or ()))
+        return f"Allow: {methods}\r\n".encode()
+
+
+@dataclass(slots=True, kw_only=True)
+class ClientLimits:
+    """Bounds on a client connection: bytes and seconds."""
+
+    max_target_bytes: int
+    max_head_bytes: int
+    head_timeout: float
+    body_timeout: float
+    keepalive_timeout: float

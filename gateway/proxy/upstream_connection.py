@@ -1,0 +1,225 @@
+"""One connection to an upstream: cuts responses out of its bytes and hands them to the exchange that waits.
+
+States, told by two attributes: `exchange` None is idle (or closed), set is busy; while busy `_body` None waits for a
+response head, set relays a body. An idle connection that yields bytes is broken and closed: whatever they are, they
+must not become the answer to the next request.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from gateway.errors import Reason, Refused
+from gateway.http.bodies import NO_BODY, Body, CloseBody, FramingError, response_body
+from gateway.http.responses import Response, ResponseReader
+
+# nginx's proxy_buffer_size is 4–8 KiB; backends with many cookies need more, none needs 64 KiB.
+MAX_RESPONSE_HEAD_BYTES: Final = 64 * 1024
+
+
+class ResponseReceiver(Protocol):
+    """Who waits for a response: the exchange."""
+
+    @property
+    def request_method(self) -> str: ...
+
+    @property
+    def is_request_sent(self) -> bool:
+        """Whether the upstream got the whole request; if not, its connection ends with the response."""
+
+    def on_interim_response(self, response: Response) -> None: ...
+
+    def on_response_head(self, response: Response, body: Body, payload: bytes) -> None:
+        """The final head, with as much of the body as came with it."""
+
+    def on_response_body(self, payload: bytes) -> None: ...
+
+    def on_response_end(self) -> None: ...
+
+    def on_upstream_failed(self, reason: Reason) -> None:
+        """No (further) byte of the response will come. The connection is closed already."""
+
+    def on_upstream_writable(self, *, is_writable: bool) -> None: ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """`idle_since` is loop time. `was_pooled`: an earlier exchange ended well on it. `has_answered`: a byte of the
+    present response has come."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_can_be_reused",
+        "_is_reading",
+        "_name",
+        "_on_idle",
+        "_reader",
+        "_transport",
+        "exchange",
+        "has_answered",
+        "idle_since",
+        "was_pooled",
+    )
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        on_idle: Callable[["UpstreamConnection"], None],
+        reader: ResponseReader,
+    ) -> None:
+        self.exchange: ResponseReceiver | None = None
+        self.idle_since = 0.0
+        self.has_answered = False
+        self.was_pooled = False
+        self._name = name
+        self._on_idle = on_idle
+        self._reader = reader
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._body: Body | None = None
+        self._can_be_reused = True
+        self._is_reading = True
+
+    def __repr__(self) -> str:
+        state = "closed" if self._transport is None else "idle" if self.exchange is None else "busy"
+        return f"<UpstreamConnection {self._name} {state}>"
+
+    @property
+    def is_available(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def begin(self, exchange: ResponseReceiver, data: bytes) -> None:
+        """Send the head (and what there is of the body) of a request; its response goes to `exchange`."""
+        self.exchange = exchange
+        self.has_answered = False
+        if self._transport is None or self._transport.is_closing():
+            # Closed between the pool's look and now: tell the exchange as if it had happened after sending.
+            self._fail(Reason.UPSTREAM_BROKEN)
+        else:
+            self._transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        if self._is_reading and self._transport is not None and not self._transport.is_closing():
+            self._is_reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._is_reading and self._transport is not None and not self._transport.is_closing():
+            self._is_reading = True
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Throw the connection away; its exchange hears nothing more of it."""
+        self.exchange = None
+        if self._transport is not None:
+            # abort, not close: what is still unsent must not reach an upstream as a request that looks whole.
+            self._transport.abort()
+            self._transport = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            self.close()
+            return
+        self.has_answered = True
+        try:
+            if self._body is None:
+                self._on_head_bytes(exchange, self._buffer + data if self._buffer else data)
+            else:
+                payload = self._body.feed(data)
+                if payload:
+                    exchange.on_response_body(payload)
+                if self._body.is_complete:
+                    self._on_body_end(exchange, self._body)
+        except Refused as refusal:
+            self._fail(refusal.reason)
+        except FramingError:
+            self._fail(Reason.UPSTREAM_BROKEN)
+
+    def eof_received(self) -> bool:
+        exchange = self.exchange
+        if exchange is not None and self._body is not None:
+            try:
+                self._body.end()
+            except FramingError:
+                self._fail(Reason.UPSTREAM_BROKEN)
+            else:
+                self._on_body_end(exchange, self._body)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._fail(Reason.UPSTREAM_BROKEN)
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.on_upstream_writable(is_writable=False)
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.on_upstream_writable(is_writable=True)
+
+    # The response
+
+    def _on_head_bytes(self, exchange: ResponseReceiver, data: bytes) -> None:
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:
+                if len(data) > MAX_RESPONSE_HEAD_BYTES:
+                    raise Refused(Reason.UPSTREAM_BROKEN)
+                self._buffer = data
+                return
+            response = self._reader.read(data[:end])
+            data = data[end:]
+            if response.status >= 200:
+                break
+            self._on_interim(exchange, response)
+        self._buffer = b""
+        self._body = body = response_body(response, exchange.request_method)
+        self._can_be_reused = not response.should_close and not isinstance(body, CloseBody)
+        payload = b""
+        if body is NO_BODY:
+            # Bytes behind a response without a body are no part of it: nobody asked for them.
+            self._can_be_reused &= not data
+        elif data:
+            payload = body.feed(data)
+        exchange.on_response_head(response, body, payload)
+        if body.is_complete:
+            self._on_body_end(exchange, body)
+
+    def _on_interim(self, exchange: ResponseReceiver, response: Response) -> None:
+        if response.status == 101:
+            # Nobody asked for a switch of protocols: Upgrade is never passed on (RFC 9110 §7.8, checklist 73).
+            raise Refused(Reason.UPSTREAM_BROKEN)
+        # The gateway answers Expect itself, so a 100 from the backend answers a question that was not put.
+        if response.status != 100:
+            exchange.on_interim_response(response)
+
+    def _on_body_end(self, exchange: ResponseReceiver, body: Body) -> None:
+        if self.exchange is not exchange:
+            return
+        self.exchange = None
+        self._body = None
+        if self._can_be_reused and not body.rest and exchange.is_request_sent and self.is_available:
+            self.was_pooled = True
+            self.resume_reading()
+            self._on_idle(self)
+        else:
+            self.close()
+        exchange.on_response_end()
+
+    def _fail(self, reason: Reason) -> None:
+        exchange = self.exchange
+        self.close()
+        if exchange is not None:
+            exchange.on_upstream_failed(reason)

@@ -1,0 +1,1 @@
+"""Process matters: listener, signals, drain."""

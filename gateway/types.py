@@ -1,0 +1,105 @@
+"""The domain's values: frozen and keyword-only, but for the hot path's (slotted: 136 ns to build, frozen 460 ns)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Any, TypeAlias
+
+Claims: TypeAlias = Mapping[str, Any]
+"""A token's verified payload (RFC 7519 §4)."""
+
+
+class Secret:
+    """A secret text that no log line, error or repr shows by accident; `reveal()` is the one way to read it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@unique
+class Access(StrEnum):
+    """Who may pass a route."""
+
+    PUBLIC = "public"  # nobody is asked; a token, good or bad, is not even read and gives no identity
+    OPTIONAL = "optional"  # anonymous passes without identity; a bad token is refused (DRF's AllowAny)
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A user as the directory knows it; `id` is what tokens carry and what the backend gets."""
+
+    id: str
+    username: str
+    email: str
+    roles: tuple[str, ...]
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A user together with the encoded password hash that a login is checked against."""
+
+    user: User
+    password_hash: str
+
+    def __repr__(self) -> str:
+        return f"Account(user={self.user!r}, password_hash=…)"
+
+
+@dataclass(slots=True, kw_only=True)
+class Principal:
+    """The user whom a verified access token stands for, prepared for the hot path.
+
+    `expires_at` is Unix time in seconds, leeway included: dead when `expires_at <= now`. `identity` is the ready-made
+    identity field lines for the upstream head, CRLF between them.
+    """
+
+    user_id: str
+    token_id: str
+    session_id: str | None
+    expires_at: float
+    roles: frozenset[str]
+    identity: bytes
+
+
+@unique
+class RevokedKind(StrEnum):
+    """What a revocation names."""
+
+    TOKEN = "token"  # one token, by its jti
+    SESSION = "session"  # every token that carries this sid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """`id` is refused until `expires_at` (Unix seconds), when the last token it can concern has ended anyway."""
+
+    kind: RevokedKind
+    id: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPair:
+    """What a login gives: two encoded tokens."""
+
+    access: str
+    refresh: str
+
+    def __repr__(self) -> str:
+        return "TokenPair(…)"

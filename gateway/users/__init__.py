@@ -1,0 +1,1 @@
+"""User directories, one file per kind."""

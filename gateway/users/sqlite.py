@@ -1,0 +1,282 @@
+"""Users in the embedded SQLite file, kept with `gateway user` while the gateway runs.
+
+User names are compared exactly, as SimpleJWT compares them. That no two of them look like one, to a reader or to a
+backend that normalises, is seen to where they are made: a name that is not its own NFKC form, or holds anything
+invisible, is refused. E-mail addresses are compared exactly at log-in too (their domain is stored in lower case, as
+Django does); two that differ in the case of letters only are refused, because mail and backends take them for one.
+"""
+
+import json
+import re
+import sqlite3
+import unicodedata
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
+
+from gateway.errors import StoreUnavailable, UsageError
+from gateway.interfaces import ManagedUserDirectory, UserChanges
+from gateway.sqlite_file import SqliteFile
+from gateway.types import Account, User
+
+LoginAttribute: TypeAlias = Literal["username", "email"]
+
+_Row: TypeAlias = tuple[int, str, str, str, int]
+
+MAX_USERNAME_CHARACTERS: Final = 150  # Django's auth_user.username
+
+MAX_EMAIL_CHARACTERS: Final = 254  # RFC 5321 §4.5.3.1.3, less the two angle brackets
+
+MAX_ROLE_CHARACTERS: Final = 150  # Django's auth_group.name
+
+# AUTOINCREMENT: the id of a removed user is in tokens that are still out, and must never become somebody else's.
+# Changes are recorded by triggers, so that those made by hand in an sqlite3 shell reach the gateway as well. 10,000 are
+# kept: a reader asks every second, so only a bulk import outruns it, and it is then told so.
+_SCHEMA: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS users (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        username TEXT NOT NULL UNIQUE CHECK (typeof(username) = 'text'),
+        email TEXT NOT NULL CHECK (typeof(email) = 'text'),
+        roles TEXT NOT NULL CHECK (typeof(roles) = 'text'),
+        is_active INTEGER NOT NULL DEFAULT 1 CHECK (is_active IN (0, 1)),
+        password_hash TEXT NOT NULL CHECK (typeof(password_hash) = 'text'),
+        created_at INTEGER NOT NULL DEFAULT (CAST(strftime('%s', 'now') AS INTEGER))
+    )
+    """,
+    "CREATE UNIQUE INDEX IF NOT EXISTS users_by_email ON users (email COLLATE NOCASE) WHERE email <> ''",
+    """
+    CREATE TABLE IF NOT EXISTS user_changes (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        user_id INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS user_changes_bounded AFTER INSERT ON user_changes
+    BEGIN DELETE FROM user_changes WHERE sequence <= new.sequence - 10000; END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS user_added AFTER INSERT ON users
+    BEGIN INSERT INTO user_changes (user_id) VALUES (new.id); END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS user_changed AFTER UPDATE OF id, username, email, roles, is_active ON users
+    BEGIN INSERT INTO user_changes (user_id) SELECT old.id UNION SELECT new.id; END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS user_removed AFTER DELETE ON users
+    BEGIN INSERT INTO user_changes (user_id) VALUES (old.id); END
+    """,
+)
+
+_SELECT_USER: Final = "SELECT id, username, email, roles, is_active FROM users"
+
+_SELECT_ACCOUNT: Final = "SELECT id, username, email, roles, is_active, password_hash FROM users"
+
+# `email <> ''` lets the partial index serve, and keeps an empty log-in from finding all who have no address.
+_FIND_BY_LOGIN: Final = {
+    "username": f"{_SELECT_ACCOUNT} WHERE username = ?1",
+    "email": f"{_SELECT_ACCOUNT} WHERE email = ?1 COLLATE NOCASE AND email = ?1 AND email <> ''",
+}
+
+_EMAIL_TAKEN: Final = "SELECT 1 FROM users WHERE email = ? COLLATE NOCASE AND email <> ''"
+
+# One spelling for each id: "01" would be the same user here and another one to the backend. 18 digits fit SQLite.
+_USER_ID: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+_NOT_PLAIN: Final = (
+    "holds something that other programs show or compare in another way: a control or invisible character, a blank at "
+    "either end, or a letter in a compatibility form (it must equal its Unicode NFKC form)."
+)
+
+
+class SqliteUserDirectory(ManagedUserDirectory):
+    """`ManagedUserDirectory` in an SQLite file. Await `prepare()` before anything else.
+
+    `login_attribute` is what `find_by_login` compares with: the user name or the e-mail address.
+    """
+
+    def __init__(self, file: SqliteFile, *, login_attribute: LoginAttribute) -> None:
+        self._file = file
+        self._find_by_login = _FIND_BY_LOGIN[login_attribute]
+
+    async def prepare(self) -> None:
+        """Make the tables where they are missing. Raises `StoreUnavailable`."""
+        await self._file.prepare(_SCHEMA)
+
+    async def find_by_login(self, login: str) -> Account | None:
+        if not _is_storable(login):
+            return None
+
+        def find(connection: sqlite3.Connection) -> Account | None:
+            row = connection.execute(self._find_by_login, (login,)).fetchone()
+            return Account(user=_user(row[:5]), password_hash=row[5]) if row else None
+
+        return await self._file.read(find)
+
+    async def find_by_id(self, user_id: str) -> User | None:
+        if not _USER_ID.fullmatch(user_id):
+            return None
+
+        def find(connection: sqlite3.Connection) -> User | None:
+            row = connection.execute(f"{_SELECT_USER} WHERE id = ?", (int(user_id),)).fetchone()
+            return _user(row) if row else None
+
+        return await self._file.read(find)
+
+    async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
+        if not _USER_ID.fullmatch(user_id):
+            return
+
+        def replace(connection: sqlite3.Connection) -> None:
+            statement = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?"
+            connection.execute(statement, (new, int(user_id), old))
+
+        await self._file.write(replace)
+
+    async def changes_since(self, position: int) -> UserChanges:
+        def list_changes(connection: sqlite3.Connection) -> UserChanges:
+            last = _last_sequence(connection)
+            if position == last:
+                return UserChanges(position=last, user_ids=frozenset())
+            (oldest,) = connection.execute("SELECT min(sequence) FROM user_changes").fetchone()
+            # position > last: a backup was restored into the open file and its numbers begin again below ours.
+            if position == 0 or position > last or oldest is None or position < oldest - 1:
+                return UserChanges(position=last, user_ids=frozenset(), everything=True)
+            rows = connection.execute("SELECT DISTINCT user_id FROM user_changes WHERE sequence > ?", (position,))
+            return UserChanges(position=last, user_ids=frozenset(str(user_id) for (user_id,) in rows))
+
+        return await self._file.read(list_changes)
+
+    async def close(self) -> None:
+        """Close the file, for the state store in it too."""
+        await self._file.close()
+
+    async def add(self, *, username: str, email: str, roles: Sequence[str], password_hash: str) -> User:
+        _check_username(username)
+        email = _checked_email(email)
+        encoded_roles = _encode_roles(roles)
+
+        def insert(connection: sqlite3.Connection) -> User:
+            if connection.execute("SELECT 1 FROM users WHERE username = ?", (username,)).fetchone():
+                raise UsageError(f"The user name {username!r} is taken; choose another one.")
+            if connection.execute(_EMAIL_TAKEN, (email,)).fetchone():
+                raise UsageError(f"The e-mail address {email!r} belongs to another user; choose another one.")
+            cursor = connection.execute(
+                "INSERT INTO users (username, email, roles, password_hash) VALUES (?, ?, ?, ?)",
+                (username, email, encoded_roles, password_hash),
+            )
+            return _user(connection.execute(f"{_SELECT_USER} WHERE id = ?", (cursor.lastrowid,)).fetchone())
+
+        return await self._file.write(insert)
+
+    async def all_users(self) -> list[User]:
+        def list_users(connection: sqlite3.Connection) -> list[User]:
+            return [_user(row) for row in connection.execute(f"{_SELECT_USER} ORDER BY username")]
+
+        return await self._file.read(list_users)
+
+    async def set_password_hash(self, username: str, password_hash: str) -> None:
+        statement = "UPDATE users SET password_hash = ?2 WHERE username = ?1"
+        await self._file.write(lambda connection: _change(connection, statement, username, password_hash))
+
+    async def set_active(self, username: str, *, is_active: bool) -> None:
+        statement = "UPDATE users SET is_active = ?2 WHERE username = ?1"
+        await self._file.write(lambda connection: _change(connection, statement, username, int(is_active)))
+
+    async def set_roles(self, username: str, roles: Sequence[str]) -> User:
+        encoded_roles = _encode_roles(roles)
+
+        def change(connection: sqlite3.Connection) -> User:
+            _change(connection, "UPDATE users SET roles = ?2 WHERE username = ?1", username, encoded_roles)
+            return _user(connection.execute(f"{_SELECT_USER} WHERE username = ?", (username,)).fetchone())
+
+        return await self._file.write(change)
+
+    async def remove(self, username: str) -> None:
+        statement = "DELETE FROM users WHERE username = ?1"
+        await self._file.write(lambda connection: _change(connection, statement, username))
+
+
+def _change(connection: sqlite3.Connection, statement: str, username: str, *values: str | int) -> None:
+    if not _is_storable(username) or connection.execute(statement, (username, *values)).rowcount == 0:
+        raise UsageError(f"There is no user {username!r}; user names are case-sensitive.")
+
+
+def _last_sequence(connection: sqlite3.Connection) -> int:
+    """The highest number ever given to a change, 0 before the first."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'user_changes'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _user(row: _Row) -> User:
+    user_id, username, email, encoded_roles, is_active = row
+    if not isinstance(username, str) or not isinstance(email, str):
+        # Only a hand-made row gets here: SQLite keeps a blob in a text column.
+        raise StoreUnavailable(f"The name or e-mail address of user {user_id} is no text; remove the row.")
+    return User(
+        id=str(user_id),
+        username=username,
+        email=email,
+        roles=_decode_roles(user_id, encoded_roles),
+        is_active=bool(is_active),
+    )
+
+
+def _encode_roles(roles: Sequence[str]) -> str:
+    for role in roles:
+        if not 1 <= len(role) <= MAX_ROLE_CHARACTERS:
+            raise UsageError(f"A role has 1 to {MAX_ROLE_CHARACTERS} characters, not {len(role)}.")
+        if not _is_plain(role):
+            raise UsageError(f"The role {role!r} {_NOT_PLAIN}")
+        # A backend gets roles in one field, joined by commas: this one would arrive as two.
+        if "," in role:
+            raise UsageError(f"The role {role!r} holds a comma; give each role by itself.")
+    return json.dumps(list(dict.fromkeys(roles)))
+
+
+def _decode_roles(user_id: int, encoded_roles: str) -> tuple[str, ...]:
+    try:
+        roles = json.loads(encoded_roles)
+    except (ValueError, RecursionError):
+        roles = None
+    # Only a hand-made row gets here. No roles would be a guess, and this user's tokens would be issued on it.
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise StoreUnavailable(
+            f"The roles of user {user_id} are no JSON list of texts; set them with `gateway user roles`."
+        )
+    return tuple(roles)
+
+
+def _check_username(username: str) -> None:
+    if not 1 <= len(username) <= MAX_USERNAME_CHARACTERS:
+        raise UsageError(f"A user name has 1 to {MAX_USERNAME_CHARACTERS} characters, not {len(username)}.")
+    if not _is_plain(username):
+        raise UsageError(f"The user name {username!r} {_NOT_PLAIN}")
+
+
+def _checked_email(email: str) -> str:
+    """The address as it is stored: the domain in lower case (RFC 5321 §2.4), the local part as given."""
+    if not email:
+        return email
+    local_part, at, domain = email.rpartition("@")
+    if not (local_part and at and domain) or " " in email:
+        raise UsageError(f"{email!r} is not an e-mail address; it looks like name@example.org.")
+    if len(email) > MAX_EMAIL_CHARACTERS:
+        raise UsageError(f"An e-mail address has at most {MAX_EMAIL_CHARACTERS} characters, not {len(email)}.")
+    if not _is_plain(email):
+        raise UsageError(f"The e-mail address {email!r} {_NOT_PLAIN}")
+    return f"{local_part}@{domain.lower()}"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether the text has one reading: visible, its own NFKC form, and not changed by the strip() of a log-in."""
+    return text.isprintable() and text == text.strip() and unicodedata.normalize("NFKC", text) == text
+
+
+def _is_storable(text: str) -> bool:
+    """A lone surrogate cannot be bound to a statement, so it is in no row either."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

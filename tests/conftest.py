@@ -1,0 +1,30 @@
+"""Below a failing test stands what its server processes wrote."""
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import pytest
+
+from tests.integration.processes import Server
+
+SHOWN_CHARACTERS = 4000
+
+
+def _servers(values: Iterable[Any]) -> Iterable[Server]:
+    """Servers among the fixtures of a test, and in the `servers` of those that bring several."""
+    for value in values:
+        if isinstance(value, Server):
+            yield value
+        else:
+            yield from (server for server in getattr(value, "servers", ()) if isinstance(server, Server))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for server in _servers(getattr(item, "funcargs", {}).values()):
+            report.sections.append((f"output of {server.name}", server.output()[-SHOWN_CHARACTERS:]))
+    return report

@@ -1,0 +1,55 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.commands.conftest import SIGNING_KEY
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_one_line_a_route_says_who_may_pass(config_file: Path, run: Run) -> None:
+    code, out, err = run("check", "--config", config_file)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "/api/token/\tPOST\tpublic\tthe gateway itself (log-in)",
+        "/api/token/refresh/\tPOST\tpublic\tthe gateway itself (refresh)",
+        "/api/token/verify/\tPOST\tpublic\tthe gateway itself (verify)",
+        "/api/token/blacklist/\tPOST\tpublic\tthe gateway itself (log-out)",
+        "/\tall\tany user\tapp http://127.0.0.1:9000",
+        "/public\tall\tpublic\tfiles http://127.0.0.1:9001",
+        "/feed\tGET,HEAD\toptional\tapp http://127.0.0.1:9000",
+        "/staff\tall\troles editor,staff (user not looked up)\tapp http://127.0.0.1:9000",
+    ]
+
+
+def test_an_optional_route_with_roles_asks_for_them(config_file: Path, run: Run) -> None:
+    config_file.write_text(config_file.read_text().replace("access: optional,", "access: optional, roles: [staff],"))
+    assert "/feed\tGET,HEAD\troles staff\t" in run("check", "--config", config_file)[1]
+
+
+def test_a_terminal_gets_a_header(config_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("check", "--config", config_file)[1].split()[:5] == ["PATH", "METHODS", "WHO", "MAY", "PASS"]
+
+
+def test_nothing_is_made_or_started(config_file: Path, run: Run) -> None:
+    run("check", "--config", config_file)
+    assert [path.name for path in config_file.parent.iterdir()] == ["gateway.yaml"]
+
+
+def test_s31_a_short_key_is_found_with_file_and_line(
+    config_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_SIGNING_KEY", "bGwP8s4n-Qy7")
+    code, out, err = run("check", "--config", config_file)
+    assert (code, out) == (78, "")
+    assert err.startswith(f"{config_file}:2: tokens.signing_key: ")
+
+
+@pytest.mark.parametrize("key", [SIGNING_KEY, "bGwP8s4n-Qy7"])
+def test_s88_no_secret_is_printed(config_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("GATEWAY_SIGNING_KEY", key)
+    _, out, err = run("check", "--config", config_file)
+    assert key not in out + err

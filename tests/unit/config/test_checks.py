@@ -1,0 +1,241 @@
+import pytest
+
+from tests.unit.config.sample import parse_with, refusals
+
+
+def routes(*entries: str) -> str:
+    return f"[{', '.join(f'{{upstream: app, {entry}}}' for entry in entries)}]"
+
+
+def tokens(rest: str) -> str:
+    return f"{{signing_key: {{env: KEY}}, {rest}}}"
+
+
+def paths(sentences: list[str]) -> list[str]:
+    return [sentence.split(": ")[0] for sentence in sentences]
+
+
+def test_a_route_to_an_unknown_upstream_is_refused() -> None:
+    assert refusals(routes="[{path: /, upstream: nope}]") == [
+        "routes[0].upstream: there is no upstream `nope`; `upstreams` has app"
+    ]
+    # Half readable, it still has its name; with no entry at all there is nothing to compare with.
+    assert paths(refusals(upstreams="{app: {url: x}}")) == ["upstreams.app.url"]
+    assert paths(refusals(upstreams="[]")) == ["upstreams"]
+
+
+@pytest.mark.parametrize("twice", [("path: /a", "path: /a"), ("path: /a", "path: /a/"), ("path: /", "path: /")])
+def test_s89_two_routes_with_one_path_are_refused(twice: tuple[str, str]) -> None:
+    assert refusals(routes=routes(*twice)) == [
+        "routes[1].path: is the same path as routes[0].path; a path has one route (`/a` and `/a/` are the same)"
+    ]
+
+
+def test_routes_within_routes_are_fine() -> None:
+    assert refusals(routes=routes("path: /", "path: /a, access: public", "path: /a/b", "path: /ab", "path: /A")) == []
+
+
+def test_paths_that_could_not_be_read_are_not_compared() -> None:
+    assert paths(refusals(routes=routes("path: a", "path: a"))) == ["routes[0].path", "routes[1].path"]
+
+
+def test_s89_roles_on_a_public_route_are_refused() -> None:
+    assert refusals(routes=routes("path: /, access: public, roles: [staff]")) == [
+        "routes[0].roles: asks for a role where `access: public` asks nobody; remove one of the two"
+    ]
+    assert refusals(routes=routes("path: /, access: optional, roles: [staff]")) == []
+
+
+@pytest.mark.parametrize("path", ["/api/token", "/api/token/", "/api/token/refresh", "/api/token/verify/"])
+@pytest.mark.parametrize("access", ["public", "optional", "required"])
+def test_s89_a_route_with_the_path_of_a_token_endpoint_is_refused(path: str, access: str) -> None:
+    (sentence,) = refusals(routes=routes("path: /", f"path: {path}, access: {access}"))
+    assert sentence.startswith("routes[1].path: is the path of a token endpoint (login.")
+
+
+def test_s89_a_public_route_below_a_token_endpoint_is_refused() -> None:
+    assert refusals(routes=routes("path: /api/token/login, access: public")) == [
+        "routes[0].path: is public and lies below a token endpoint (login.obtain_path); "
+        "move it, or make it required or optional"
+    ]
+    assert refusals(routes=routes("path: /api/token/login, access: optional")) == []
+    assert refusals(routes=routes("path: /api/tokens, access: public", "path: /api, access: public")) == []
+    assert refusals(routes=routes("path: /, access: public")) == []
+
+
+@pytest.mark.parametrize("path", ["/api/token/", "/api/token"])
+def test_s89_two_token_endpoints_with_one_path_are_refused(path: str) -> None:
+    assert refusals(login=f"{{verify_path: {path}}}") == [
+        "login.verify_path: is the same path as login.obtain_path; each token endpoint needs its own"
+    ]
+
+
+def test_a_token_endpoint_that_could_not_be_read_is_not_compared() -> None:
+    assert paths(refusals(login="{verify_path: x, blacklist_path: x}")) == ["login.verify_path", "login.blacklist_path"]
+
+
+def test_lifetimes_are_compared() -> None:
+    assert refusals(tokens=tokens("access_lifetime: 2h, refresh_lifetime: 1h")) == [
+        "tokens.access_lifetime: must not be longer than refresh_lifetime"
+    ]
+    assert refusals(tokens=tokens("access_lifetime: 1h, refresh_lifetime: 1h")) == []
+    assert paths(refusals(tokens=tokens("access_lifetime: 2h, refresh_lifetime: 1"))) == ["tokens.refresh_lifetime"]
+    assert paths(refusals(tokens=tokens("access_lifetime: 500ms"))) == ["tokens.access_lifetime"]
+
+
+def test_s44_more_than_a_minute_of_leeway_is_refused() -> None:
+    assert parse_with(tokens=tokens("leeway: 60s")).tokens.leeway == 60
+    assert paths(refusals(tokens=tokens("leeway: 61s"))) == ["tokens.leeway"]
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_s30_a_public_key_beside_an_hmac_secret_is_refused(algorithm: str) -> None:
+    (sentence,) = refusals(tokens=tokens(f"algorithm: {algorithm}, verifying_key: x"))
+    assert sentence.startswith(f"tokens.verifying_key: has no use with {algorithm}, whose one secret both signs and")
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS512", "ES256", "EdDSA"])
+def test_a_public_key_goes_with_asymmetric_algorithms(algorithm: str) -> None:
+    assert refusals(tokens=tokens(f"algorithm: {algorithm}, verifying_key: x")) == []
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "HS1", "hs256", "ES256K"])
+def test_s31_other_algorithms_are_refused(algorithm: str) -> None:
+    assert paths(refusals(tokens=tokens(f"algorithm: {algorithm}, verifying_key: x"))) == ["tokens.algorithm"]
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "nbf", "iss", "aud"])
+@pytest.mark.parametrize("name", ["user_id", "token_type", "jti", "session_id"])
+def test_registered_claims_keep_their_meaning(name: str, claim: str) -> None:
+    assert refusals(tokens=tokens(f"claims: {{{name}: {claim}}}")) == [
+        f"tokens.claims.{name}: cannot be `{claim}`, which is a claim with a meaning of its own (RFC 7519)"
+    ]
+
+
+def test_claims_have_names_of_their_own() -> None:
+    assert refusals(tokens=tokens("claims: {user_id: sub, token_type: typ, jti: tid, session_id: s}")) == []
+    assert refusals(tokens=tokens("claims: {user_id: x, session_id: x}")) == [
+        "tokens.claims.session_id: cannot be `x`, which is the name given to tokens.claims.user_id"
+    ]
+    assert paths(refusals(tokens=tokens("claims: {user_id: '', session_id: ''}"))) == [
+        "tokens.claims.user_id",
+        "tokens.claims.session_id",
+    ]
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "jti", "nbf", "iss", "aud", "user_id", "token_type", "sid"])
+def test_extra_claims_do_not_override_the_gateways_own(claim: str) -> None:
+    (sentence,) = refusals(tokens=tokens(f"claims: {{extra: {{{claim}: id, ok: id}}}}"))
+    assert sentence.startswith(f"tokens.claims.extra.{claim}: the claim `{claim}` is set by the gateway: it is ")
+
+
+def test_the_claim_jti_is_reserved_under_another_name_too() -> None:
+    assert paths(refusals(tokens=tokens("claims: {jti: tid, extra: {jti: id, tid: id}}"))) == [
+        "tokens.claims.extra.jti",
+        "tokens.claims.extra.tid",
+    ]
+
+
+def test_extra_claims_that_could_not_be_read_are_one_problem() -> None:
+    assert paths(refusals(tokens=tokens("claims: {extra: {exp: x}}"))) == ["tokens.claims.extra.exp"]
+
+
+@pytest.mark.parametrize("member", ["access", "refresh"])
+def test_the_tokens_of_the_login_answer_are_not_overridden(member: str) -> None:
+    (sentence,) = refusals(login=f"{{response_fields: {{{member}: id, user: {{access: id}}}}}}")
+    assert sentence.startswith(f"login.response_fields.{member}: the member `{member}` of the log-in answer is the")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization", "Host", "Cookie", "Set-Cookie", "Content-Length", "Content-Type", "Transfer-Encoding", "Connection",
+        "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate", "TE", "Trailer", "Upgrade", "Expect",
+        "HTTP2-Settings", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Anything", "Forwarded", "X-Real-IP",
+        "X-Request-Id", "X-Gateway-Client-Address", "X-User-Id",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "spell", [str, str.lower, lambda name: name.replace("-", "_"), lambda name: name.replace("-", ".")]
+)
+def test_s89_identity_fields_with_another_meaning_are_refused(name: str, spell: type[str]) -> None:
+    written = spell(name)
+    (sentence,) = refusals(identity=f"{{fields: {{'{written}': email, X-Fine: email}}}}")
+    assert written in sentence.split(": ", 1)[0]
+    assert sentence.endswith("; choose another field name")
+
+
+@pytest.mark.parametrize("other", ["X_Mail", "x-mail", "X.MAIL", "X~Mail"])
+def test_s1_identity_fields_that_back_ends_fold_together_are_refused(other: str) -> None:
+    (sentence,) = refusals(identity=f"{{fields: {{X-Mail: email, '{other}': username}}}}")
+    assert f"`{other}` is the same as `X-Mail` to back ends" in sentence
+
+
+def test_s89_the_field_of_the_token_is_no_identity_field() -> None:
+    (sentence,) = refusals(bearer="{field_name: X-Access-Token}", identity="{fields: {x_access_token: email}}")
+    assert sentence.startswith("identity.fields.x_access_token: `x_access_token` is where the token is")
+
+
+def test_identity_fields_that_could_not_be_read_are_one_problem_each() -> None:
+    assert sorted(paths(refusals(identity="{fields: {Host: [], 'X Y': email}}", bearer="{field_name: }"))) == [
+        "bearer.field_name",
+        "identity.fields.Host",
+        'identity.fields["X Y"]',
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["Host", "cookie", "Proxy-Authorization", "X-Forwarded-For", "X-Request-Id", "X_User_Id"]
+)
+def test_s40_the_token_is_not_read_from_a_field_with_another_meaning(name: str) -> None:
+    assert refusals(bearer=f"{{field_name: {name}}}") == [
+        f"bearer.field_name: cannot be `{name}`, which has a meaning of its own; use Authorization"
+    ]
+    assert refusals(bearer="{field_name: X-Access-Token}") == []
+    assert paths(refusals(bearer="{field_name: 'a b'}")) == ["bearer.field_name"]
+
+
+def test_argon2_needs_memory_for_each_lane() -> None:
+    assert refusals(users="{sqlite: x, argon2: {memory_cost: 31KiB, parallelism: 4}}") == [
+        "users.argon2.memory_cost: must be at least 32KiB with a parallelism of 4"
+    ]
+    assert refusals(users="{sqlite: x, argon2: {memory_cost: 32KiB, parallelism: 4}}") == []
+    assert paths(refusals(users="{sqlite: x, argon2: {memory_cost: 8KiB, parallelism: 0}}")) == [
+        "users.argon2.parallelism"
+    ]
+
+
+def test_a_target_is_a_part_of_its_head() -> None:
+    assert paths(refusals(limits="{max_target_bytes: 8KiB, max_head_bytes: 4KiB}")) == ["limits.max_target_bytes"]
+    assert refusals(limits="{max_target_bytes: 8KiB, max_head_bytes: 8KiB}") == []
+    assert paths(refusals(limits="{max_target_bytes: 8KiB, max_head_bytes: 4}")) == ["limits.max_head_bytes"]
+
+
+def test_every_origin_together_with_credentials_is_refused() -> None:
+    assert paths(refusals(cors="{allow_origins: ['*'], allow_credentials: true}")) == ["cors.allow_origins"]
+    assert refusals(cors="{allow_origins: ['*']}") == []
+    assert refusals(cors="{allow_origins: ['https://a.example.org'], allow_credentials: true}") == []
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "'null'", "https://a.example.org/", "https://A.example.org", "a.example.org"]
+)
+def test_origins_are_as_browsers_send_them(origin: str) -> None:
+    assert paths(refusals(cors=f"{{allow_origins: [{origin}]}}")) == ["cors.allow_origins[0]"]
+
+
+@pytest.mark.parametrize("url", ["", "http://", "http://:80", "https://app", "http://u:p@app", "http://app/x"])
+def test_s89_an_upstream_without_a_plain_address_is_refused(url: str) -> None:
+    (sentence,) = refusals(upstreams=f"{{app: {{url: '{url}'}}}}")
+    assert sentence.startswith("upstreams.app.url: must ")
+    assert "u:p" not in sentence
+
+
+@pytest.mark.parametrize("path", ["api", "/a/../b", "/a//b", "/a%2Fb", "/a;b", "'/a?b'", "'/a#b'"])
+def test_s20_a_route_path_has_one_reading(path: str) -> None:
+    assert paths(refusals(routes=routes(f"path: {path}"))) == ["routes[0].path"]
+
+
+@pytest.mark.parametrize("key", ["connect_timeout", "response_timeout", "idle_timeout"])
+def test_timeouts_are_never_zero(key: str) -> None:
+    assert paths(refusals(upstreams=f"{{app: {{url: 'http://app', {key}: 0s}}}}")) == [f"upstreams.app.{key}"]

@@ -1,0 +1,89 @@
+"""What is written about the model elsewhere is held against it: the example and the reference."""
+
+import re
+
+import pytest
+import yaml
+
+from gateway.config.load import load, loads
+from gateway.config.model import Config
+from gateway.config.schema import default_text
+from gateway.config.shapes import Section
+from gateway.types import Secret
+from tests.unit.config.reference_table import PAGE, ROOT, keys, table
+
+EXAMPLE = ROOT / "config.example.yaml"
+ENVIRON = {"GATEWAY_SIGNING_KEY": "k" * 32, "BACKEND_URL": "http://127.0.0.1:8000"}
+MINIMAL = """
+tokens: {signing_key: {env: GATEWAY_SIGNING_KEY}}
+upstreams: {backend: {url: {env: BACKEND_URL}}}
+routes: [{path: /, upstream: backend}]
+users: {sqlite: ./gateway.sqlite3}
+"""
+
+
+def _with_cors() -> str:
+    """The example with the section that it has commented out."""
+    head, section, tail = EXAMPLE.read_text(encoding="utf-8").partition("#cors:\n")
+    assert section
+    block, blank, tail = tail.partition("\n\n")
+    return head + "cors:\n" + re.sub(r"^#", "", block, flags=re.MULTILINE) + blank + tail
+
+
+def test_the_example_runs_with_two_variables_and_says_the_defaults() -> None:
+    config = load(EXAMPLE, ENVIRON).config
+    assert config == loads(MINIMAL, "c.yaml", ENVIRON).config
+    assert config.tokens.signing_key == Secret("k" * 32)
+
+
+def test_what_the_example_has_commented_out_loads_too() -> None:
+    config = loads(_with_cors(), "c.yaml", ENVIRON).config
+    assert config.cors == Config.__dataclass_fields__["cors"].type or config.cors is not None
+    assert config.cors.allow_origins == ("https://app.example.org",)
+
+
+def test_every_key_is_in_the_example_with_its_default() -> None:
+    tree = yaml.safe_load(_with_cors())
+    for path, key in keys():
+        value = tree
+        for step in path.replace("upstreams.NAME", "upstreams.backend").replace("routes[]", "routes.0").split("."):
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        if key.is_required or isinstance(key.shape, Section) or path == "cors":
+            continue
+        expected = default_text(key.shape, key.default)
+        assert _same(value, expected), path
+
+
+def _same(value: object, expected: object) -> bool:
+    return str(value) == str(expected) or {"60s": "1m"}.get(str(value)) == expected
+
+
+def test_every_line_of_the_example_says_something() -> None:
+    """Each section has a sentence above it."""
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"#?[a-z]+:$", line):
+            assert lines[number - 1].startswith("# "), line
+
+
+def test_the_reference_has_every_key_as_the_model_has_it() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert table() in page, "run: python -m tests.unit.config.reference_table"
+    for path, _ in keys():
+        assert f"| `{path}` |" in page
+
+
+def test_the_configurations_in_the_reference_load() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 3
+    loads(blocks[0], "c.yaml", ENVIRON)
+    routes = yaml.safe_load(blocks[2])
+    whole = yaml.safe_load(MINIMAL)
+    whole["tokens"] |= routes["tokens"]
+    whole["routes"] = routes["routes"]
+    loads(yaml.safe_dump(whole), "c.yaml", ENVIRON)
+
+
+@pytest.mark.parametrize("key", [key for _, key in keys()], ids=[path for path, _ in keys()])
+def test_every_key_is_documented_by_a_sentence(key: object) -> None:
+    assert re.fullmatch(r".{6,}\.", getattr(key, "doc"))  # noqa: B009

@@ -1,0 +1,69 @@
+import json
+import logging
+
+import pytest
+
+from gateway.errors import Reason
+from gateway.observability.audit import LOGGER, MAX_TEXT_CHARS, AuditLog, Origin
+
+ORIGIN = Origin(client_address="192.0.2.7", request_id="r-1")
+
+
+@pytest.fixture
+def audit() -> AuditLog:
+    return AuditLog(clock=lambda: 1_800_000_000.25)
+
+
+def written(caplog: pytest.LogCaptureFixture) -> list[tuple[int, dict[str, str]]]:
+    assert all("\n" not in record.getMessage() and record.getMessage().isascii() for record in caplog.records)
+    return [(record.levelno, json.loads(record.getMessage())) for record in caplog.records]
+
+
+def test_s86_each_event_is_one_line_with_peer_and_user(audit: AuditLog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, LOGGER.name)
+    audit.login_succeeded(ORIGIN, login="alice", user_id="1")
+    audit.login_failed(ORIGIN, login="bob", reason=Reason.WRONG_CREDENTIALS)
+    audit.refresh_refused(ORIGIN, user_id="1", reason=Reason.TOKEN_EXPIRED)
+    audit.refresh_refused(ORIGIN, user_id=None, reason=Reason.TOKEN_INVALID)
+    audit.session_revoked(ORIGIN, user_id="1")
+    audit.logout_succeeded(ORIGIN, user_id="1")
+    audit.logout_refused(ORIGIN, user_id="1", reason=Reason.TOKEN_REVOKED)
+    always = {"time": "2027-01-15T08:00:00.250+00:00", "client": "192.0.2.7", "request_id": "r-1"}
+    assert written(caplog) == [
+        (logging.INFO, always | {"event": "login_succeeded", "user": "alice", "user_id": "1"}),
+        (logging.WARNING, always | {"event": "login_failed", "user": "bob", "reason": "wrong_credentials"}),
+        (logging.WARNING, always | {"event": "refresh_refused", "user_id": "1", "reason": "token_expired"}),
+        (logging.WARNING, always | {"event": "refresh_refused", "reason": "token_invalid"}),
+        (logging.WARNING, always | {"event": "session_revoked", "user_id": "1", "reason": "refresh_token_reused"}),
+        (logging.INFO, always | {"event": "logout_succeeded", "user_id": "1"}),
+        (logging.WARNING, always | {"event": "logout_refused", "user_id": "1", "reason": "token_revoked"}),
+    ]
+
+
+@pytest.mark.parametrize("login", ['a"}\n{"event":"login_succeeded', "\x1b[2J\r\u2028\x7f", "\ud800", "é"])
+def test_s86_a_hostile_name_stays_inside_its_line(
+    audit: AuditLog, caplog: pytest.LogCaptureFixture, login: str
+) -> None:
+    caplog.set_level(logging.INFO, LOGGER.name)
+    audit.login_failed(ORIGIN, login=login, reason=Reason.WRONG_CREDENTIALS)
+    [(_, record)] = written(caplog)
+    assert record["user"] == login
+    assert record["event"] == "login_failed"
+
+
+def test_s86_texts_of_the_client_are_bounded(audit: AuditLog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, LOGGER.name)
+    origin = Origin(client_address="a" * 1000, request_id="b" * 1000)
+    audit.login_failed(origin, login="c" * 60_000, reason=Reason.WRONG_CREDENTIALS)
+    [(_, record)] = written(caplog)
+    assert {name: len(record[name]) for name in ("client", "request_id", "user")} == {
+        "client": MAX_TEXT_CHARS + 1,
+        "request_id": MAX_TEXT_CHARS + 1,
+        "user": MAX_TEXT_CHARS + 1,
+    }
+
+
+def test_nothing_is_written_below_the_level(audit: AuditLog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, LOGGER.name)
+    audit.login_succeeded(ORIGIN, login="alice", user_id="1")
+    assert caplog.records == []

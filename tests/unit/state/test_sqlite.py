@@ -1,0 +1,194 @@
+"""The embedded store: what every store does, and what only a file can suffer."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.sqlite_file import SqliteFile
+from gateway.state.sqlite import SqliteStateStore
+from tests.unit.state.store_behaviour import SESSION, TOKEN, OpenStore, StoreBehaviour, revocation
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.sqlite3"
+
+
+@pytest.fixture
+async def open_store(path: Path) -> AsyncIterator[OpenStore]:
+    opened = []
+
+    async def open_one() -> SqliteStateStore:
+        store = SqliteStateStore(SqliteFile.open(path))
+        opened.append(store)
+        await store.prepare()
+        return store
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+class TestSqliteStateStore(StoreBehaviour):
+    pass
+
+
+SPEND_ALL = """
+import asyncio, sys
+from gateway.sqlite_file import SqliteFile
+from gateway.state.sqlite import SqliteStateStore
+from gateway.types import Revocation, RevokedKind
+
+async def main():
+    store = SqliteStateStore(SqliteFile.open(sys.argv[1], busy_timeout=20))
+    await store.prepare()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(int(sys.argv[2])):
+        if await store.revoke(Revocation(kind=RevokedKind.TOKEN, id=str(number), expires_at=1000)):
+            print(number)
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_s55_of_two_processes_that_spend_one_token_one_succeeds(path: Path) -> None:
+    tokens = 150
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SPEND_ALL, str(path), str(tokens)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    won = [{int(line) for line in process.communicate(timeout=30)[0].split()} for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert won[0] | won[1] == set(range(tokens))
+    assert not won[0] & won[1]
+
+
+async def test_s58_a_restart_does_not_revive_what_was_revoked(open_store: OpenStore) -> None:
+    store = await open_store()
+    await store.revoke(revocation("a"))
+    await store.revoke(revocation("b", kind=SESSION))
+    await store.close()
+    restarted = await open_store()
+    assert await restarted.is_revoked(TOKEN, "a")
+    assert not await restarted.revoke(revocation("a"))
+    assert (await restarted.revocations_since(0)).revocations == (revocation("a"), revocation("b", kind=SESSION))
+
+
+async def test_s58_a_killed_process_leaves_what_it_revoked(path: Path, open_store: OpenStore) -> None:
+    script = SPEND_ALL.replace("    await store.close()\n", "    print('done', flush=True)\n    sys.stdin.readline()\n")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(path), "3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    lines = await asyncio.to_thread(lambda: [process.stdout.readline() for _ in range(5)] if process.stdout else [])
+    assert lines == ["ready\n", "0\n", "1\n", "2\n", "done\n"]
+    process.kill()
+    process.communicate()
+    store = await open_store()
+    assert [each.id for each in (await store.revocations_since(0)).revocations] == ["0", "1", "2"]
+
+
+async def test_a_purge_of_many_lets_others_in_between(path: Path, open_store: OpenStore) -> None:
+    store = await open_store()
+    shell = sqlite3.connect(path)
+    rows = [("token", f"{number}".encode(), 1000 + number) for number in range(20_000)]
+    with shell:
+        shell.executemany("INSERT INTO revocations (kind, revoked_id, expires_at) VALUES (?, ?, ?)", rows)
+    purging = asyncio.create_task(store.purge(1000 + 15_000))
+    looks = 0
+    while not purging.done():
+        assert await store.is_revoked(TOKEN, "19999")
+        looks += 1
+    await purging
+    assert looks >= 10  # one transaction would have let one or two pass
+    assert shell.execute("SELECT count(*) FROM revocations").fetchone() == (4_999,)
+    shell.close()
+
+
+async def test_look_ups_use_an_index_whatever_the_number_of_revocations(path: Path, open_store: OpenStore) -> None:
+    await open_store()
+    statements: list[str] = []
+    file = SqliteFile.open(path)
+    store = SqliteStateStore(file)
+    await file.read(lambda connection: connection.set_trace_callback(statements.append))
+    await store.is_revoked(TOKEN, "a")
+    await store.revoke(revocation("a"))
+    await store.revoke(revocation("a"))
+    await store.purge(1)
+    await store.revocations_since(0)
+    await file.close()
+    connection = sqlite3.connect(path)
+    looked_up = [text for text in statements if text.startswith(("SELECT", "DELETE"))]
+    assert len(looked_up) >= 5
+    for statement in looked_up:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        assert [step for step in plan if step.startswith("SCAN") and "sqlite_sequence" not in step] == [], statement
+    connection.close()
+
+
+async def test_a_backup_restored_into_the_open_file_is_told_from_its_beginning(
+    path: Path, open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = await open_store()
+    await store.revoke(revocation("a"))
+    shell, backup = sqlite3.connect(path), sqlite3.connect(tmp_path / "backup")
+    shell.backup(backup)
+    await store.revoke(revocation("b"))
+    position = (await store.revocations_since(0)).position
+    backup.backup(shell)
+    shell.close()
+    backup.close()
+    assert (await store.revocations_since(position)).revocations == (revocation("a"),)
+
+
+async def test_the_feed_costs_little_when_nothing_changed(open_store: OpenStore) -> None:
+    store = await open_store()
+    await store.revoke(revocation("a"))
+    position = (await store.revocations_since(0)).position
+    began = time.process_time()
+    for _ in range(200):
+        await store.revocations_since(position)
+    assert (time.process_time() - began) / 200 < 0.005  # about 0.0001; asked once a second
+
+
+async def test_a_store_that_is_down_is_unavailable_in_every_method(path: Path, open_store: OpenStore) -> None:
+    store = await open_store()
+    await store.revoke(revocation("a"))
+    away = path.rename(path.with_suffix(".away"))
+    path.write_bytes(b"garbage" * 1000)
+    for use in (
+        store.revoke(revocation("b")),
+        store.is_revoked(TOKEN, "a"),
+        store.revocations_since(0),
+        store.purge(2000),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await use
+    path.unlink()
+    away.rename(path)
+    assert await store.is_revoked(TOKEN, "a")
+    assert not await store.is_revoked(TOKEN, "b")
