@@ -144,7 +144,7 @@ def _json_texts() -> Iterator[tuple[str, bytes, Expected]]:
 
 
 def _json_readings() -> Iterator[tuple[str, bytes, Expected]]:
-    """JSON texts that are read, some of them in a way that surprises; and those that are too much."""
+    """JSON texts that readers disagree on: encodings, doubled names, depth and size."""
     yield "json-overflowing-float", b'{"username": 1e400, "password": 1}', WRONG_CREDENTIALS
     yield "json-bom", b"\xef\xbb\xbf" + GOOD, _parse_error(BOM)
     yield "json-invalid-utf8", b'{"username": "\xff"}', _parse_error(_not_utf8(14))
