@@ -77,6 +77,7 @@ class Link:
         self.raw = b""
         self.attempts = 0
         self.is_open = True
+        self._may_send = True
         self._reader = reader
         self._writer = writer
         self._buffer = b""
@@ -136,6 +137,9 @@ class Link:
             received.body += piece
 
     async def send(self, data: bytes) -> None:
+        if not self._may_send:
+            # A request that was on its way when this side was ended.
+            raise Cut
         self._writer.write(data)
         await self._writer.drain()
 
@@ -147,6 +151,7 @@ class Link:
                 self._buffer = b""
 
     def half_close(self) -> None:
+        self._may_send = False
         self._writer.write_eof()
 
     def close(self) -> None:
