@@ -318,12 +318,12 @@ class Gateway:
         return RouteTable(exact=exact, prefixes=prefixes)
 
     def _pool_of(self, name: str, upstream: Upstream) -> UpstreamPool:
-        url = urlsplit(upstream.url)
+        urls = [urlsplit(server) for server in upstream.servers]
         return self._own_pool(
             UpstreamPool(
                 name=name,
-                host=url.netloc.encode(),
-                connect=tcp_connector(url.hostname or "", url.port or 80),
+                host=urls[0].netloc.encode(),
+                connect=tcp_connector([(url.hostname or "", url.port or 80) for url in urls]),
                 reader=self._responses,
                 connect_timeout=upstream.connect_timeout,
                 response_timeout=upstream.response_timeout,

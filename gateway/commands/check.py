@@ -53,7 +53,8 @@ def _endpoint_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:
 
 def _route_row(route: "Route", config: "Config") -> tuple[str, str, str, str]:
     methods = ",".join(sorted(route.methods)) if route.methods else "all"
-    return route.path, methods, _who_may_pass(route), f"{route.upstream} {config.upstreams[route.upstream].url}"
+    servers = " ".join(config.upstreams[route.upstream].servers)
+    return route.path, methods, _who_may_pass(route), f"{route.upstream} {servers}"
 
 
 def _who_may_pass(route: "Route") -> str:

@@ -38,7 +38,7 @@ tokens:
   claims:
     extra: {{username: username, roles: roles}}
 upstreams:
-  legacy: {{url: "{backend_url}"}}
+  legacy: {{servers: ["{backend_url}"]}}
 routes:
   - {{path: /, upstream: legacy}}
   - {{path: /public, upstream: legacy, access: public}}

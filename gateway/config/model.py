@@ -114,7 +114,14 @@ class Listen:
 class Upstream:
     """A backend that requests are forwarded to."""
 
-    url: str = field(metadata=doc("http://host[:port] of the backend; no path, no user name.", form=Form.UPSTREAM_URL))
+    servers: tuple[str, ...] = field(
+        metadata=doc(
+            "Where it listens, as http://host[:port]; no path, no user name. With several, the next is tried when "
+            "one cannot be reached.",
+            form=Form.UPSTREAM_URL,
+            minimum=1,
+        )
+    )
     connect_timeout: float = field(default=5.0, metadata=timeout("How long opening a connection may take; then 502."))
     response_timeout: float = field(
         default=60.0,

@@ -1,7 +1,9 @@
 """How connections to upstreams are opened: over TCP, or to the gateway's own application over a socket pair."""
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -9,11 +11,16 @@ from gateway.endpoints.connection import Connection
 from gateway.proxy.upstream_pool import Connector, ProtocolFactory
 
 
-def tcp_connector(host: str, port: int) -> Connector:
-    """Connects to `host`, a name or an address; the name is resolved anew each time."""
+def tcp_connector(servers: Sequence[tuple[str, int]]) -> Connector:
+    """Connects to the first of `servers` (name or address, port) that can be reached; names are resolved each time."""
 
     async def connect(factory: ProtocolFactory) -> object:
-        return await asyncio.get_running_loop().create_connection(factory, host, port)
+        loop = asyncio.get_running_loop()
+        for host, port in servers[:-1]:
+            with contextlib.suppress(OSError):
+                return await loop.create_connection(factory, host, port)
+        host, port = servers[-1]
+        return await loop.create_connection(factory, host, port)
 
     return connect
 

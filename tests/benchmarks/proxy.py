@@ -71,7 +71,7 @@ backend upstream
 
 GATEWAY = """
 listen: {{address: 127.0.0.1, port: {port}, access_log: false}}
-upstreams: {{upstream: {{url: "http://127.0.0.1:{upstream}"}}}}
+upstreams: {{upstream: {{servers: ["http://127.0.0.1:{upstream}"]}}}}
 routes: [{{path: /, upstream: upstream}}]
 tokens: {{signing_key: {{env: GATEWAY_SIGNING_KEY}}, access_lifetime: 1h}}
 users: {{sqlite: "{folder}/users.sqlite3"}}

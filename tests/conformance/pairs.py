@@ -59,7 +59,7 @@ def gateway_settings(*, port: int, upstreams: Mapping[str, str], folder: Path) -
     return {
         "listen": {"port": port},
         "tokens": {"signing_key": {"env": "GATEWAY_SIGNING_KEY"}},
-        "upstreams": {name: {"url": url} for name, url in upstreams.items()},
+        "upstreams": {name: {"servers": [url]} for name, url in upstreams.items()},
         "routes": [],
         "users": {
             "sqlite": str(folder / USERS_FILE),

@@ -113,7 +113,7 @@ def running_plane(
     of the file, `users` the names of users to add, ids from 1."""
     port = processes.free_port()
     with ScriptedUpstream().running() as scripted:
-        main = {"url": scripted.url, **(upstream or {})}
+        main = {"servers": [scripted.url], **(upstream or {})}
         values = settings(port=port, upstreams={"main": main, **(further_upstreams or {})}, folder=folder)
         values["routes"] += [dict(route) for route in routes]
         for name, section in sections.items():

@@ -18,7 +18,7 @@ listen: {port: %d}
 tokens:
   signing_key: {env: GATEWAY_SIGNING_KEY}
 upstreams:
-  app: {url: "http://127.0.0.1:9"}
+  app: {servers: ["http://127.0.0.1:9"]}
 routes:
   - {path: /, upstream: app}
 users: {sqlite: users.sqlite3}

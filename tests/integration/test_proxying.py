@@ -34,9 +34,9 @@ def module_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     folder = tmp_path_factory.mktemp("proxying")
     with refusing_port() as refusing, never_accepting_port() as full:
         further = {
-            "refusing": {"url": f"http://127.0.0.1:{refusing}"},
-            "full": {"url": f"http://127.0.0.1:{full}", "connect_timeout": "300ms"},
-            "nowhere": {"url": "http://nowhere.invalid"},
+            "refusing": {"servers": [f"http://127.0.0.1:{refusing}"]},
+            "full": {"servers": [f"http://127.0.0.1:{full}"], "connect_timeout": "300ms"},
+            "nowhere": {"servers": ["http://nowhere.invalid"]},
         }
         routes = [{"path": f"/{name}", "upstream": name, "access": "public"} for name in further]
         with running_plane(folder, upstream=main, further_upstreams=further, routes=routes) as plane:

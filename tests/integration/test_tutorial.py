@@ -65,7 +65,7 @@ def _settings(port: int, plain: Server, own: Server, folder: Path) -> dict[str, 
             "access_lifetime": f"{ACCESS_LIFETIME}s",
             "refresh_lifetime": "1h",
         },
-        "upstreams": {"plain": {"url": plain.url}, "own": {"url": own.url}},
+        "upstreams": {"plain": {"servers": [plain.url]}, "own": {"servers": [own.url]}},
         "routes": [
             {"path": "/hello", "upstream": "plain"},
             {"path": "/own", "upstream": "own", "keep_authorization": True},

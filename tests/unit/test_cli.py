@@ -54,7 +54,7 @@ def test_a_configuration_with_three_mistakes_shows_three(tmp_path: Path, capsys:
     path = tmp_path / "gateway.yaml"
     path.write_text(
         "tokens: {signing_key: hunter2}\n"
-        "upstreams: {app: {url: 'http://127.0.0.1:9000'}}\n"
+        "upstreams: {app: {servers: ['http://127.0.0.1:9000']}}\n"
         "routes:\n"
         "  - {path: /, upstream: ap}\n"
         "users: {sqlite: users.sqlite3}\n"

@@ -15,8 +15,8 @@ CONFIGURATION = """\
 tokens:
   signing_key: {env: GATEWAY_SIGNING_KEY}
 upstreams:
-  app: {url: "http://127.0.0.1:9000"}
-  files: {url: "http://127.0.0.1:9001"}
+  app: {servers: ["http://127.0.0.1:9000"]}
+  files: {servers: ["http://127.0.0.1:9001"]}
 routes:
   - {path: /, upstream: app}
   - {path: /public, upstream: files, access: public}

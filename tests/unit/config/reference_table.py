@@ -16,7 +16,7 @@ BEGIN, END = "<!-- made of the model: begin -->\n", "<!-- made of the model: end
 
 
 def keys(section: Section | None = None, prefix: str = "") -> Iterator[tuple[str, Key]]:
-    """Every key with its path: `listen.port`, `upstreams.NAME.url`, `routes[].path`."""
+    """Every key with its path: `listen.port`, `upstreams.NAME.servers`, `routes[].path`."""
     for name, key in (section or section_of(Config)).keys.items():
         path = prefix + name
         yield path, key

@@ -11,7 +11,7 @@ OUTSIDE: Mapping[str, str] = {"KEY": "k" * 32, "PORT": "9000", "LOG": "true", "U
 
 _WHOLE = {
     "tokens": "{signing_key: {env: KEY}}",
-    "upstreams": '{app: {url: "http://app"}}',
+    "upstreams": '{app: {servers: ["http://app"]}}',
     "routes": "[{path: /, upstream: app}]",
     "users": "{sqlite: gateway.sqlite3}",
 }

@@ -20,7 +20,7 @@ def test_a_route_to_an_unknown_upstream_is_refused() -> None:
         "routes[0].upstream: there is no upstream `nope`; `upstreams` has app"
     ]
     # Half readable, it still has its name; with no entry at all there is nothing to compare with.
-    assert paths(refusals(upstreams="{app: {url: x}}")) == ["upstreams.app.url"]
+    assert paths(refusals(upstreams="{app: {servers: [x]}}")) == ["upstreams.app.servers[0]"]
     assert paths(refusals(upstreams="[]")) == ["upstreams"]
 
 
@@ -226,8 +226,8 @@ def test_origins_are_as_browsers_send_them(origin: str) -> None:
 
 @pytest.mark.parametrize("url", ["", "http://", "http://:80", "https://app", "http://u:p@app", "http://app/x"])
 def test_s89_an_upstream_without_a_plain_address_is_refused(url: str) -> None:
-    (sentence,) = refusals(upstreams=f"{{app: {{url: '{url}'}}}}")
-    assert sentence.startswith("upstreams.app.url: must ")
+    (sentence,) = refusals(upstreams=f"{{app: {{servers: ['{url}']}}}}")
+    assert sentence.startswith("upstreams.app.servers[0]: must ")
     assert "u:p" not in sentence
 
 
@@ -238,4 +238,4 @@ def test_s20_a_route_path_has_one_reading(path: str) -> None:
 
 @pytest.mark.parametrize("key", ["connect_timeout", "response_timeout", "idle_timeout"])
 def test_timeouts_are_never_zero(key: str) -> None:
-    assert paths(refusals(upstreams=f"{{app: {{url: 'http://app', {key}: 0s}}}}")) == [f"upstreams.app.{key}"]
+    assert paths(refusals(upstreams=f"{{app: {{servers: ['http://app'], {key}: 0s}}}}")) == [f"upstreams.app.{key}"]

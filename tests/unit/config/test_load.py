@@ -197,9 +197,9 @@ def test_what_is_checked_is_the_file_that_a_link_leads_to(tmp_path: Path, key_fi
         f"tokens: {{signing_key: '{SECRET}",
         f"tokens: {{signing_key: {SECRET}: {SECRET}",
         "listen: {port: {env: SECRET}, access_log: {env: SECRET}}\nlogin: {compat: {env: SECRET}}",
-        "upstreams: {a: {url: {env: SECRET}, idle_timeout: {env: SECRET}}}\ncors: {allow_origins: [{env: SECRET}]}",
+        "upstreams: {a: {servers: [{env: SECRET}], idle_timeout: {env: SECRET}}}\ncors: {allow_origins: [{env: SECRET}]}",
         "limits: {max_head_bytes: {env: SECRET}}\nroutes: [{path: {env: SECRET}, upstream: {env: S2}}]",
-        f"upstreams: {{a: {{url: 'http://me:{SECRET}@host'}}}}",
+        f"upstreams: {{a: {{servers: ['http://me:{SECRET}@host']}}}}",
     ],
 )
 def test_s88_no_problem_repeats_a_secret(text: str) -> None:
@@ -208,9 +208,7 @@ def test_s88_no_problem_repeats_a_secret(text: str) -> None:
     assert "hunter2" not in "".join(found)
 
 
-_KEYS = (
-    "tokens|signing_key|env|KEY|upstreams|app|url|http://app|routes|path|upstream|users|sqlite|listen|port|cors|login"
-)
+_KEYS = "tokens|signing_key|env|KEY|upstreams|app|servers|http://app|routes|path|upstream|users|sqlite|listen|port|cors|login"
 _WORDS = st.sampled_from(
     [*_KEYS.split("|"), "/", "5", "5m", "no", "~", "''", "&a", "*a", "!!str", "<<", "é", "\x00", "\ud800"]
 )

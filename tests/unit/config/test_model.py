@@ -16,7 +16,7 @@ EXAMPLE = ROOT / "config.example.yaml"
 ENVIRON = {"GATEWAY_SIGNING_KEY": "k" * 32, "BACKEND_URL": "http://127.0.0.1:8000"}
 MINIMAL = """
 tokens: {signing_key: {env: GATEWAY_SIGNING_KEY}}
-upstreams: {backend: {url: {env: BACKEND_URL}}}
+upstreams: {backend: {servers: [{env: BACKEND_URL}]}}
 routes: [{path: /, upstream: backend}]
 users: {sqlite: ./gateway.sqlite3}
 """

@@ -22,7 +22,7 @@ from tests.unit.config.sample import parse_text, parse_with, problems_of, refusa
 def test_the_least_configuration_has_the_models_defaults() -> None:
     config = parse_with()
     assert config.tokens.signing_key == Secret("k" * 32)
-    assert config.upstreams == {"app": Upstream(url="http://app")}
+    assert config.upstreams == {"app": Upstream(servers=("http://app",))}
     assert config.routes == (Route(path="/", upstream="app"),)
     assert config.listen == Listen()
     assert config.bearer == Bearer()
@@ -88,7 +88,7 @@ tokens:
   signing_key: {env: KEY}
   access_lifetime: 300
 upstreams:
-  app: {url: "http://app"}
+  app: {servers: ["http://app"]}
 routes:
   - path: /
     upstream: ap
@@ -136,8 +136,8 @@ def test_keys_that_are_required_say_what_they_are_for() -> None:
 
 
 def test_missing_keys_are_shown_at_their_section() -> None:
-    (problem,) = problems_of(text_with(upstreams="\n  good: {url: 'http://x'}\n  app:\n    idle_timeout: 5s"))
-    assert (problem.line, problem.path) == (4, "upstreams.app.url")
+    (problem,) = problems_of(text_with(upstreams="\n  good: {servers: ['http://x']}\n  app:\n    idle_timeout: 5s"))
+    assert (problem.line, problem.path) == (4, "upstreams.app.servers")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_missing_keys_are_shown_at_their_section() -> None:
         ),
         ({"login": "{response_fields: {a: {b: {c: id}}}}"}, "login.response_fields.a.b: must be one of id, username,"),
         (
-            {"upstreams": "{a b: {url: 'http://x'}, app: {url: 'http://x'}}"},
+            {"upstreams": "{a b: {servers: ['http://x']}, app: {servers: ['http://x']}}"},
             'upstreams["a b"]: the name `a b` must be 1',
         ),
         ({"identity": "{fields: {'X Y': a}}"}, 'identity.fields["X Y"]: the name `X Y` must be a token of RFC 9110'),
@@ -217,10 +217,12 @@ def test_keys_that_are_given_twice_are_refused_with_both_lines() -> None:
 
 
 def test_values_from_outside_are_read_as_if_they_stood_there() -> None:
-    config = parse_with(listen="{port: {env: PORT}, access_log: {env: LOG}}", upstreams="{app: {url: {env: URL}}}")
+    config = parse_with(
+        listen="{port: {env: PORT}, access_log: {env: LOG}}", upstreams="{app: {servers: [{env: URL}]}}"
+    )
     assert config.listen.port == 9000
     assert config.listen.access_log is True
-    assert config.upstreams["app"].url == "http://elsewhere:81"
+    assert config.upstreams["app"].servers == ("http://elsewhere:81",)
 
 
 def test_what_comes_from_outside_is_checked_too() -> None:
