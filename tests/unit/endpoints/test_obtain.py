@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import statistics
 import time
 from collections.abc import Callable
 
@@ -69,7 +70,10 @@ def test_s47_an_unusable_hash_is_a_wrong_password(make_plane: Callable[..., Plan
 
 
 def test_s47_failures_take_about_as_long(make_plane: Callable[..., Plane]) -> None:
-    """The fastest of several runs each; a way without a hash would be ten times as fast, one with two half as fast."""
+    """A way without a hash takes a tenth of the time, one with two hashes twice as long.
+
+    Medians of processor time, the cases in turns: what else the machine does falls on all of them alike.
+    """
     plane = make_plane()
     hasher = PasswordHasher(time_cost=4, memory_cost=4 * 1024 * 1024, parallelism=1)
     plane.hashing._hasher = hasher
@@ -83,13 +87,14 @@ def test_s47_failures_take_about_as_long(make_plane: Callable[..., Plane]) -> No
         "long name": ("a" * 256, "wrong"),
         "long password": ("alice", "x" * 5000),
     }
-    fastest = dict.fromkeys(cases, 1e9)
-    for _ in range(7):
+    samples: dict[str, list[float]] = {case: [] for case in cases}
+    for _ in range(15):
         for case, (name, password) in cases.items():
-            started = time.perf_counter()
+            started = time.process_time()
             assert plane.ask("", {"username": name, "password": password}).status == 401
-            fastest[case] = min(fastest[case], time.perf_counter() - started)
-    assert max(fastest.values()) < 1.6 * min(fastest.values()), fastest
+            samples[case].append(time.process_time() - started)
+    medians = {case: statistics.median(times) for case, times in samples.items()}
+    assert max(medians.values()) < 1.6 * min(medians.values()), medians
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""The gateway's own answers: whole and parseable, with SimpleJWT's bodies where SimpleJWT has them."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from gateway.errors import ANSWERS, Reason
+from gateway.http.heads import HeadParser
+from gateway.http.replies import CONTINUE, Replies, body_of, challenge, no_content, status_line, to_json
+
+CHALLENGE = challenge("Bearer", "api")
+REPLIES = Replies(challenge=CHALLENGE)
+PARSER = HeadParser.for_responses(max_line_bytes=4096)
+
+
+def taken_apart(raw: bytes) -> tuple[int, str, dict[str, str], bytes]:
+    """Status, phrase, fields (none of which may come twice) and body."""
+    head, end, body = raw.partition(b"\r\n\r\n")
+    assert end
+    message = PARSER.parse(head.split(b"\r\n"))
+    names = [name.decode() for name, _ in message.raw_headers]
+    assert len(set(names)) == len(names)
+    return message.code, message.reason, {name.decode(): value.decode() for name, value in message.raw_headers}, body
+
+
+def rendered(
+    reason: Reason, *, fields: bytes = b"", close: bool = False, is_head: bool = False
+) -> tuple[int, str, dict[str, str], bytes]:
+    return taken_apart(REPLIES.render(reason, request_id=b"r-1", fields=fields, close=close, is_head=is_head))
+
+
+@pytest.mark.parametrize("reason", ANSWERS)
+def test_each_reason_is_one_whole_answer(reason: Reason) -> None:
+    answer = ANSWERS[reason]
+    status, phrase, fields, body = rendered(reason)
+    assert (status, phrase) == (answer.status, HTTPStatus(answer.status).phrase)
+    assert REPLIES.status(reason) == answer.status
+    assert REPLIES.closes(reason) is answer.close
+
+    told: dict[str, Any] = json.loads(body)
+    is_own = told.pop("request_id", None) == "r-1"
+    assert told == body_of(answer)
+    # SimpleJWT's bodies stay exactly as they are; the gateway's own refusals name the request.
+    assert is_own is (answer.code == reason.value and not answer.challenge)
+
+    assert int(fields.pop("Content-Length")) == len(body)
+    assert fields.pop("WWW-Authenticate", None) == (CHALLENGE if answer.challenge else None)
+    assert fields.pop("Retry-After", None) == ("1" if answer.status == 503 else None)
+    assert fields == {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-Id": "r-1",
+    }
+
+
+@pytest.mark.parametrize("reason", [Reason.TOKEN_EXPIRED, Reason.NO_ROUTE])
+def test_what_an_exchange_adds(reason: Reason) -> None:
+    plain = rendered(reason)
+    more = rendered(reason, fields=b"Allow: GET\r\nVary: Origin\r\n", close=True)
+    assert more[2] == plain[2] | {"Allow": "GET", "Vary": "Origin", "Connection": "close"}
+    assert (more[0], more[3]) == (plain[0], plain[3])
+    # RFC 9110 §9.3.2: the fields of a GET, and no content.
+    assert rendered(reason, is_head=True) == (*plain[:3], b"")
+
+
+def test_the_body_of_a_token_fault_is_simplejwts() -> None:
+    assert json.dumps(body_of(ANSWERS[Reason.TOKEN_EXPIRED])) == json.dumps(
+        {
+            "detail": "Given token not valid for any token type",
+            "code": "token_not_valid",
+            "messages": [{"token_class": "AccessToken", "token_type": "access", "message": "Token is expired"}],
+        }
+    )
+    assert body_of(ANSWERS[Reason.NOT_AUTHENTICATED]) == {"detail": "Authentication credentials were not provided."}
+
+
+def test_json_is_compact_and_keeps_its_characters() -> None:
+    assert to_json({"a": ["é", 1]}) == '{"a":["é",1]}'.encode()
+
+
+def test_the_challenge_is_the_scheme_and_the_realm() -> None:
+    assert challenge("JWT", "the api") == 'JWT realm="the api"'
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_the_answer_to_a_preflight_has_no_content(close: bool) -> None:
+    status, phrase, fields, body = taken_apart(no_content(request_id=b"r-1", fields=b"Vary: Origin\r\n", close=close))
+    assert (status, phrase, body) == (204, "No Content", b"")
+    # RFC 9110 §8.6: a 204 has no Content-Length.
+    assert fields == {"X-Request-Id": "r-1", "Vary": "Origin"} | ({"Connection": "close"} if close else {})
+
+
+def test_interim_and_status_lines() -> None:
+    assert taken_apart(CONTINUE) == (100, "Continue", {}, b"")
+    assert status_line(418, b"I'm a teapot") == b"HTTP/1.1 418 I'm a teapot\r\n"
