@@ -4,6 +4,7 @@ import asyncio
 import codecs
 import io
 import json
+import re
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,12 @@ from gateway.errors import Reason, Refused
 # Two tokens of 8 KiB each, or a user name and a 4 KiB password written in \u escapes, fit well.
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_FORM_FIELDS: Final = 1000  # Django's
+
+# The parser's own bound is Python's stack, which differs by version from 1000 levels to more than a body can hold.
+MAX_JSON_DEPTH: Final = 500
+
+# One that is not closed ends with the body: a search that failed would begin again at each quote in it.
+_JSON_TEXTS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 async def read(request: web.Request, *, deadline: float) -> bytes:
@@ -91,12 +98,24 @@ def _parse_json(body: bytes, charset: str) -> Any:
     try:
         # A stream reader, as in DRF: it passes over a character that is cut off at the very end of the body.
         text = codecs.getreader(charset)(io.BytesIO(body)).read()
+        _check_depth(text)
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise RequestError(400, {"detail": f"JSON parse error - {error}"}) from None
-    except RecursionError:
-        # The library answers 500.
-        raise RequestError(400, {"detail": "JSON parse error - Too many levels of nesting"}) from None
+
+
+def _check_depth(text: str) -> None:
+    """The library answers 500 where its stack ends. Raises `ValueError` above `MAX_JSON_DEPTH`."""
+    if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
+        return
+    depth = 0
+    for character in _JSON_TEXTS.sub("", text):  # a password may hold any number of brackets
+        if character in "[{":
+            depth += 1
+            if depth > MAX_JSON_DEPTH:
+                raise ValueError("Too many levels of nesting")
+        elif character in "]}":
+            depth -= 1
 
 
 def _refuse_constant(name: str) -> NoReturn:

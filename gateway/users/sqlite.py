@@ -74,8 +74,8 @@ _SELECT_ACCOUNT: Final = "SELECT id, username, email, roles, is_active, password
 
 # `email <> ''` lets the partial index serve, and keeps an empty log-in from finding all who have no address.
 _FIND_BY_LOGIN: Final = {
-    "username": f"{_SELECT_ACCOUNT} WHERE username = ?1",
-    "email": f"{_SELECT_ACCOUNT} WHERE email = ?1 COLLATE NOCASE AND email = ?1 AND email <> ''",
+    "username": f"{_SELECT_ACCOUNT} WHERE username = :login",
+    "email": f"{_SELECT_ACCOUNT} WHERE email = :login COLLATE NOCASE AND email = :login AND email <> ''",
 }
 
 _EMAIL_TAKEN: Final = "SELECT 1 FROM users WHERE email = ? COLLATE NOCASE AND email <> ''"
@@ -108,7 +108,7 @@ class SqliteUserDirectory(ManagedUserDirectory):
             return None
 
         def find(connection: sqlite3.Connection) -> Account | None:
-            row = connection.execute(self._find_by_login, (login,)).fetchone()
+            row = connection.execute(self._find_by_login, {"login": login}).fetchone()
             return Account(user=_user(row[:5]), password_hash=row[5]) if row else None
 
         return await self._file.read(find)
@@ -176,29 +176,30 @@ class SqliteUserDirectory(ManagedUserDirectory):
         return await self._file.read(list_users)
 
     async def set_password_hash(self, username: str, password_hash: str) -> None:
-        statement = "UPDATE users SET password_hash = ?2 WHERE username = ?1"
-        await self._file.write(lambda connection: _change(connection, statement, username, password_hash))
+        statement = "UPDATE users SET password_hash = ? WHERE username = ?"
+        await self._file.write(lambda connection: _change(connection, statement, password_hash, username=username))
 
     async def set_active(self, username: str, *, is_active: bool) -> None:
-        statement = "UPDATE users SET is_active = ?2 WHERE username = ?1"
-        await self._file.write(lambda connection: _change(connection, statement, username, int(is_active)))
+        statement = "UPDATE users SET is_active = ? WHERE username = ?"
+        await self._file.write(lambda connection: _change(connection, statement, int(is_active), username=username))
 
     async def set_roles(self, username: str, roles: Sequence[str]) -> User:
         encoded_roles = _encode_roles(roles)
 
         def change(connection: sqlite3.Connection) -> User:
-            _change(connection, "UPDATE users SET roles = ?2 WHERE username = ?1", username, encoded_roles)
+            _change(connection, "UPDATE users SET roles = ? WHERE username = ?", encoded_roles, username=username)
             return _user(connection.execute(f"{_SELECT_USER} WHERE username = ?", (username,)).fetchone())
 
         return await self._file.write(change)
 
     async def remove(self, username: str) -> None:
-        statement = "DELETE FROM users WHERE username = ?1"
-        await self._file.write(lambda connection: _change(connection, statement, username))
+        statement = "DELETE FROM users WHERE username = ?"
+        await self._file.write(lambda connection: _change(connection, statement, username=username))
 
 
-def _change(connection: sqlite3.Connection, statement: str, username: str, *values: str | int) -> None:
-    if not _is_storable(username) or connection.execute(statement, (username, *values)).rowcount == 0:
+def _change(connection: sqlite3.Connection, statement: str, *values: str | int, username: str) -> None:
+    """Run a statement whose last placeholder is the user name. Raises `UsageError` when it changes nobody."""
+    if not _is_storable(username) or connection.execute(statement, (*values, username)).rowcount == 0:
         raise UsageError(f"There is no user {username!r}; user names are case-sensitive.")
 
 

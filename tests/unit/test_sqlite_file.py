@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -337,7 +338,7 @@ async def test_a_directory_in_the_files_place(path: Path) -> None:
 
 
 async def test_a_name_with_a_nul(tmp_path: Path) -> None:
-    assert "cannot be opened: embedded null byte." in await refusal_of(tmp_path / "a\0b")
+    assert re.search(r"cannot be opened: .*\bnull\b", await refusal_of(tmp_path / "a\0b"))
 
 
 @pytest.mark.parametrize("content", [b"no", b"users:\n  - alice\n", os.urandom(8192)], ids=["short", "text", "random"])

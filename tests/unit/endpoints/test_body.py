@@ -80,9 +80,29 @@ def test_s51_an_integer_of_many_digits() -> None:
     assert (status, str(text)[:37]) == (400, "JSON parse error - Exceeds the limit ")
 
 
-@pytest.mark.parametrize("content", [b"[" * 60_000, b'{"a":' * 12_000, b"[" * 30_000 + b"]" * 30_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 60_000,
+        b'{"a":' * 12_000,
+        b"[" * 30_000 + b"]" * 30_000,
+        b'"",' * 200 + b"[" * 501 + b'"' + b'\\"' * 30_000,
+    ],
+    ids=["arrays", "objects", "closed", "text_that_is_not_closed"],
+)
 def test_s51_deep_nesting(content: bytes) -> None:
     assert refusal(content, JSON) == (400, "JSON parse error - Too many levels of nesting")
+
+
+def test_s51_the_deepest_nesting_that_passes_is_the_same_on_every_python() -> None:
+    assert body.parse(b"[" * 500 + b"]" * 500, JSON)
+    assert refusal(b"[" * 501 + b"]" * 501, JSON) == (400, "JSON parse error - Too many levels of nesting")
+
+
+@pytest.mark.parametrize("password", ["[{" * 2000, '\\"[' * 1000, "[" * 600 + "\\\\"])
+def test_brackets_in_a_text_are_no_nesting(password: str) -> None:
+    content = f'{{"password": "{password}", "more": [{"[]," * 600}0]}}'
+    assert body.parse(content.encode(), JSON) == json.loads(content)
 
 
 @pytest.mark.parametrize(
