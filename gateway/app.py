@@ -26,6 +26,7 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.http.cors import CorsPolicy
 from gateway.http.fields import RequestFieldUses, ResponseFieldUses
 from gateway.http.heads import require_c_parsers
+from gateway.http.prefixes import PrefixReplacement
 from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
 from gateway.http.responses import ResponseReader
@@ -304,6 +305,10 @@ class Gateway:
                 pool=pools[route.upstream],
                 host=pools[route.upstream].host if route.host is HostField.UPSTREAM else None,
                 keeps_token=route.keep_authorization,
+                allowed_oddities=route.allow_in_path,
+                prefix_replacement=None
+                if route.upstream_path is None
+                else PrefixReplacement(prefix=route.path, replacement=route.upstream_path),
             )
             for route in config.routes
         }

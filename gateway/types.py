@@ -39,6 +39,15 @@ class Access(StrEnum):
     REQUIRED = "required"
 
 
+@unique
+class Oddity(StrEnum):
+    """What the paths of some old applications hold and back ends read in different ways."""
+
+    SEMICOLON = "semicolon"  # `;` and `%3B`: path parameters, which servlet containers cut off
+    DOUBLE_SLASH = "double-slash"  # `//`, which many merge
+    ENCODED_SLASH = "encoded-slash"  # `%2F`, which many decode
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A user as the directory knows it; `id` is what tokens carry and what the backend gets."""

@@ -54,7 +54,8 @@ def _endpoint_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:
 def _route_row(route: "Route", config: "Config") -> tuple[str, str, str, str]:
     methods = ",".join(sorted(route.methods)) if route.methods else "all"
     servers = " ".join(config.upstreams[route.upstream].servers)
-    return route.path, methods, _who_may_pass(route), f"{route.upstream} {servers}"
+    path = "" if route.upstream_path is None else f" at {route.upstream_path}"
+    return route.path, methods, _who_may_pass(route), f"{route.upstream} {servers}{path}"
 
 
 def _who_may_pass(route: "Route") -> str:

@@ -11,7 +11,7 @@ from enum import StrEnum, unique
 from typing import Any, Literal
 
 from gateway.config.forms import Form
-from gateway.types import Access, Secret
+from gateway.types import Access, Oddity, Secret
 
 
 @unique
@@ -161,6 +161,16 @@ class Route:
     )
     host: HostField = field(
         default=HostField.CLIENT, metadata=doc("client: the client's Host; upstream: the backend's.")
+    )
+    upstream_path: str | None = field(
+        default=None,
+        metadata=doc(
+            "What the backend gets in the place of `path`: `/` strips it. The same path when absent.", form=Form.PATH
+        ),
+    )
+    allow_in_path: frozenset[Oddity] = field(
+        default=frozenset(),
+        metadata=doc("Unsafe: what old applications have in paths and backends read in several ways; else 400."),
     )
 
 

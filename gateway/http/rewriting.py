@@ -81,14 +81,14 @@ def response_fields(body: Body, response: Response, *, to_http10: bool, close: b
 
 
 def upstream_lines(
-    request: Request, target: Target, host: bytes, *, token_field: bytes | None, keeps_overrides: bool
+    request: Request, target: bytes, host: bytes, *, token_field: bytes | None, keeps_overrides: bool
 ) -> list[bytes]:
     """The upstream head as lines, as far as the client has a say in it.
 
-    `token_field` is the name of the token's field where it is passed on, else None. `keeps_overrides` is false where
-    the method decides: a backend must not be told another one (checklist 24).
+    `target` is the upstream's. `token_field` is the name of the token's field where it is passed on, else None.
+    `keeps_overrides` is false where the method decides: a backend must not be told another one (checklist 24).
     """
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode(), target.encoded, host), *request.passed]
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode(), target, host), *request.passed]
     if token_field is not None and request.tokens is not None:
         lines += [b"%b: %b" % (token_field, value) for value in request.tokens]
     if keeps_overrides and request.method_overrides is not None:

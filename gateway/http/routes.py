@@ -1,6 +1,6 @@
 """Canonical path → what was planned for it: exact paths first, then the longest prefix of whole segments."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
 PlanT = TypeVar("PlanT")
@@ -31,3 +31,7 @@ class RouteTable(Generic[PlanT]):
                 return plan
             prefix = prefix[: prefix.rfind("/")]
         return prefixes.get("")
+
+    def all_fall_on(self, plan: PlanT | None, paths: Iterable[str]) -> bool:
+        """Whether each of `paths` matches the very same plan, not merely an equal one."""
+        return all(self.match(path) is plan for path in paths)

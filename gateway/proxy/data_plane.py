@@ -13,7 +13,7 @@ from gateway.http.cors import CorsPolicy
 from gateway.http.replies import Replies
 from gateway.http.requests import Request, RequestReader
 from gateway.http.routes import RouteTable
-from gateway.http.targets import Target, parse_target
+from gateway.http.targets import Doubt, Target, parse_target
 from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
@@ -85,11 +85,19 @@ class DataPlane:
         return parse_target(request.target)
 
     def plan_for(self, target: Target) -> RoutePlan:
-        """The plan of the route that matches. Raises `Refused(NO_ROUTE)`."""
+        """The plan of the route that matches. Raises `Refused`: NO_ROUTE; BAD_TARGET where a path stays in doubt."""
         plan = self.routes.match(target.path)
+        if target.doubt is not None:
+            self._settle(target.doubt, plan)
         if plan is None:
             raise Refused(Reason.NO_ROUTE)
         return plan
+
+    def _settle(self, doubt: Doubt, plan: RoutePlan | None) -> None:
+        """Raises `Refused(BAD_TARGET)` unless the route allows it and all readings fall on it (checklist 20)."""
+        allowed = frozenset() if plan is None else plan.allowed_oddities
+        if not doubt.oddities <= allowed or not self.routes.all_fall_on(plan, doubt.readings):
+            raise Refused(Reason.BAD_TARGET)
 
     def new_connection(self) -> ClientConnection:
         """The listener's protocol factory."""

@@ -136,7 +136,7 @@ class Exchange:
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
             self._head_lines = upstream_lines(
                 request,
-                target,
+                plan.upstream_target(target),
                 plan.host or host or plan.pool.host,
                 token_field=plane.token_field if plan.keeps_token else None,
                 keeps_overrides=plan.policy.allowed_methods is None,
@@ -169,6 +169,8 @@ class Exchange:
             lines.append(b"X-Forwarded-Host: %b" % host)
         if plan.reaches_endpoints:
             lines.append(client.endpoint_fields)
+        if plan.prefix_replacement is not None:
+            lines += plan.prefix_replacement.lines
         return lines
 
     def _answer_preflight(self, fields: bytes) -> None:

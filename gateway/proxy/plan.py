@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from gateway.auth.policy import RoutePolicy
+from gateway.http.prefixes import PrefixReplacement
+from gateway.http.targets import Target
 from gateway.proxy.upstream_pool import UpstreamPool
+from gateway.types import Oddity
 
 
 @dataclass(slots=True, kw_only=True)
@@ -12,6 +15,7 @@ class RoutePlan:
 
     `host` is the upstream's own Host, None to pass the client's. `keeps_token` passes the token field on.
     `reaches_endpoints` marks the gateway's own application, which alone is told the client's address.
+    `allowed_oddities` may stand in its paths. `prefix_replacement` makes the upstream's path; None passes it as it is.
     """
 
     policy: RoutePolicy
@@ -19,6 +23,12 @@ class RoutePlan:
     host: bytes | None = None
     keeps_token: bool = False
     reaches_endpoints: bool = False
+    allowed_oddities: frozenset[Oddity] = frozenset()
+    prefix_replacement: PrefixReplacement | None = None
+
+    def upstream_target(self, target: Target) -> bytes:
+        """Path and query as the upstream gets them."""
+        return target.encoded if self.prefix_replacement is None else self.prefix_replacement.apply(target)
 
     @property
     def allow_line(self) -> bytes:

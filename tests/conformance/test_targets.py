@@ -17,6 +17,7 @@ def module_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     routes = [
         {"path": "/", "upstream": "main", "stateless": True},
         {"path": "/public/private", "upstream": "main", "stateless": True},
+        {"path": "/public/x:y", "upstream": "main", "stateless": True},
         {"path": "/public/private/shop~v1", "upstream": "main", "access": "public"},
         {"path": "/Public", "upstream": "main", "stateless": True, "roles": ["nobody"]},
     ]
@@ -79,6 +80,11 @@ REFUSED: dict[str, bytes] = {
     "double-escape": b"/public/%252e%252e/required",
     "double-escape-slash": b"/public%252frequired",
     "double-escape-twice": b"/public/%25252e",
+    "double-escape-in-pieces": b"/public/%25%32%65%25%32%65/required",
+    "double-escape-in-half": b"/public/%252%65",
+    "rule-spelt-with-an-escape": b"/public/x%3ay",
+    "rule-before-escaped-query": b"/public/private%3fx",
+    "rule-before-escaped-fragment": b"/public/private%23x",
     "escape-broken": b"/public/%",
     "escape-one-digit": b"/public/%2",
     "escape-not-hex": b"/public/%zz",

@@ -29,6 +29,11 @@ def test_an_optional_route_with_roles_asks_for_them(config_file: Path, run: Run)
     assert "/feed\tGET,HEAD\troles staff\t" in run("check", "--config", config_file)[1]
 
 
+def test_a_route_with_another_path_for_the_backend_shows_it(config_file: Path, run: Run) -> None:
+    config_file.write_text(config_file.read_text().replace("access: optional,", "upstream_path: /v2,"))
+    assert "/feed\tGET,HEAD\tany user\tapp http://127.0.0.1:9000 at /v2" in run("check", "--config", config_file)[1]
+
+
 def test_a_terminal_gets_a_header(config_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run("check", "--config", config_file)[1].split()[:5] == ["PATH", "METHODS", "WHO", "MAY", "PASS"]

@@ -49,6 +49,16 @@ def test_an_empty_table_matches_nothing() -> None:
     assert RouteTable[str](exact={}, prefixes={}).match("/") is None
 
 
+def test_s20_an_equal_plan_is_not_the_same_plan() -> None:
+    one, other = ["plan"], ["plan"]
+    table = RouteTable(exact={}, prefixes={"/a": one, "/b": other})
+    assert table.all_fall_on(one, ["/a", "/a/b"])
+    assert table.all_fall_on(one, [])
+    assert not table.all_fall_on(one, ["/a", "/b"])
+    assert not table.all_fall_on(one, ["/x"])
+    assert table.all_fall_on(None, ["/x", "/"])
+
+
 PATHS = st.lists(st.sampled_from(["a", "b", "ab", "A"]), max_size=4).map(lambda parts: "/" + "/".join(parts))
 
 
