@@ -1,0 +1,165 @@
+"""The access log: one JSON record a line, whatever the client chose, and no secrets."""
+
+import asyncio
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.observability.access_log import AccessLog
+
+
+class Stream(io.StringIO):
+    """Says when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+        self.was_written = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        self.was_written.set()
+        return super().write(text)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.getvalue().splitlines()]
+
+
+USUAL: dict[str, Any] = {
+    "client": "192.0.2.7",
+    "method": "GET",
+    "target": "/a",
+    "status": 200,
+    "reason": None,
+    "user_id": "1",
+    "request_id": "r-1",
+    "bytes_sent": 12,
+    "duration": 0.0125,
+}
+
+
+def log_to(stream: Any, loop: asyncio.AbstractEventLoop) -> AccessLog:
+    return AccessLog(stream=stream, clock=lambda: 1_800_000_000.25, loop=loop)
+
+
+@pytest.fixture
+async def stream() -> Stream:
+    return Stream()
+
+
+@pytest.fixture
+async def log(stream: Stream) -> AccessLog:
+    return log_to(stream, asyncio.get_running_loop())
+
+
+@pytest.fixture
+def write(log: AccessLog) -> Callable[..., None]:
+    return lambda **changes: log.write(**(USUAL | changes))
+
+
+async def test_s86_a_record_says_who_did_what_and_how_it_went(
+    log: AccessLog, stream: Stream, write: Callable[..., None]
+) -> None:
+    write()
+    write(status=401, reason="token_expired", user_id=None, duration=1.23456)
+    log.flush()
+    usual = {
+        "time": "2027-01-15T08:00:00.250+00:00",
+        "client": "192.0.2.7",
+        "method": "GET",
+        "path": "/a",
+        "status": 200,
+        "bytes": 12,
+        "ms": 12.5,
+        "user": "1",
+        "request_id": "r-1",
+    }
+    refused = usual | {"status": 401, "user": None, "ms": 1234.6, "reason": "token_expired"}
+    assert stream.records == [usual, refused]
+
+
+async def test_s86_the_query_is_left_out(log: AccessLog, stream: Stream, write: Callable[..., None]) -> None:
+    for target in ("/a?token=secret", "/a?", "/a?b?secret", "?secret"):
+        write(target=target)
+    log.flush()
+    assert [record["path"] for record in stream.records] == ["/a", "/a", "/a", ""]
+    assert "secret" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("text", ['/a"}\n{"status":200', "/\x1b[2J\r\u2028\x85", "/\ud800", "/é"])
+async def test_s86_one_record_stays_one_line_of_ascii(
+    log: AccessLog, stream: Stream, write: Callable[..., None], text: str
+) -> None:
+    write(target=text, method=text)
+    log.flush()
+    assert stream.getvalue().isascii()
+    [record] = stream.records
+    assert (record["path"], record["method"]) == (text, text)
+
+
+async def test_s86_paths_are_bounded(log: AccessLog, stream: Stream, write: Callable[..., None]) -> None:
+    write(target="/" + "x" * 8000)
+    log.flush()
+    assert len(stream.records[0]["path"]) == 512
+
+
+async def test_lines_are_written_together_and_soon(log: AccessLog, stream: Stream, write: Callable[..., None]) -> None:
+    for _ in range(100):
+        write()
+    assert stream.writes == 0
+    await stream.was_written.wait()
+    assert (stream.writes, len(stream.records)) == (1, 100)
+
+    stream.was_written.clear()
+    write()
+    await stream.was_written.wait()
+    assert (stream.writes, len(stream.records)) == (2, 101)
+
+
+async def test_s83_pending_lines_are_bounded(log: AccessLog, stream: Stream, write: Callable[..., None]) -> None:
+    for _ in range(512 + 511):
+        write()
+    assert (stream.writes, len(stream.records)) == (1, 512)
+    log.flush()
+    assert len(stream.records) == 512 + 511
+
+
+async def test_flushing_nothing_writes_nothing(log: AccessLog, stream: Stream) -> None:
+    log.flush()
+    log.flush()
+    assert stream.writes == 0
+
+
+class Gone(io.StringIO):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, text: str) -> int:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left"), ValueError("closed file")])
+async def test_a_reader_that_went_away_costs_the_log_not_the_service(error: Exception) -> None:
+    log = log_to(Gone(error), asyncio.get_running_loop())
+    log.write(**USUAL)
+    log.flush()
+    log.write(**USUAL)
+    log.flush()
+
+
+@given(target=st.text(), method=st.text(max_size=20))
+def test_s84_no_text_of_a_client_breaks_a_line(target: str, method: str) -> None:
+    with asyncio.Runner() as runner:
+        stream = io.StringIO()
+        log = log_to(stream, runner.get_loop())
+        log.write(**(USUAL | {"target": target, "method": method}))
+        log.flush()
+    [line] = stream.getvalue().split("\n")[:-1]
+    assert json.loads(line)["method"] == method

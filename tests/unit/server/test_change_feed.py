@@ -1,0 +1,177 @@
+"""What others changed in the file reaches this process's memory; while the file is away, what is known goes on counting."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.auth.revocation import RevocationList
+from gateway.auth.verified_tokens import VerifiedTokens
+from gateway.errors import StoreUnavailable
+from gateway.interfaces import NewRevocations
+from gateway.server import change_feed
+from gateway.server.change_feed import ChangeFeed
+from gateway.sqlite_file import SqliteFile
+from gateway.state.sqlite import SqliteStateStore
+from gateway.types import Principal, Revocation, RevokedKind
+from gateway.users.sqlite import SqliteUserDirectory
+
+NOW = 1_800_000_000
+
+
+class Store(SqliteStateStore):
+    """A store that can go away, and that says when it was asked."""
+
+    is_away = False
+    asked = 0
+    purged_at: int | None = None
+
+    async def revocations_since(self, position: int) -> NewRevocations:
+        self.asked += 1
+        if self.is_away:
+            raise StoreUnavailable("The file is busy.")
+        return await super().revocations_since(position)
+
+    async def purge(self, now: int) -> None:
+        self.purged_at = now
+        await super().purge(now)
+
+
+class World:
+    """This process's memory and feed, and what another process does to the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
+        self.store = Store(SqliteFile.open(path))
+        self.known_users = VerifiedTokens(max_tokens=100)
+        self.revocations = RevocationList()
+        self.feed = ChangeFeed(
+            directory=self.directory,
+            store=self.store,
+            known_users=self.known_users,
+            revocations=self.revocations,
+            clock=lambda: NOW,
+        )
+        self.other_directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
+        self.other_store = SqliteStateStore(SqliteFile.open(path))
+
+    async def prepare(self) -> None:
+        for each in (self.directory, self.store):
+            await each.prepare()
+        self.ids = {
+            name: (await self.directory.add(username=name, email="", roles=(), password_hash="x")).id
+            for name in ("alice", "bob")
+        }
+
+    async def close(self) -> None:
+        for each in (self.directory, self.store, self.other_directory, self.other_store):
+            await each.close()
+
+    def know(self, name: str) -> None:
+        known = Principal(
+            user_id=self.ids[name], token_id="t", session_id=None, expires_at=0.0, roles=frozenset(), identity=b""
+        )
+        self.known_users.put(name.encode(), known, epoch=self.known_users.epoch)
+
+    def knows(self, name: str) -> bool:
+        return self.known_users.get(name.encode()) is not None
+
+    async def revoke(self, revoked_id: str, expires_at: int = NOW + 100) -> None:
+        await self.other_store.revoke(Revocation(kind=RevokedKind.TOKEN, id=revoked_id, expires_at=expires_at))
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path / "gateway.sqlite3")
+    await world.prepare()
+    yield world
+    await world.close()
+
+
+async def test_the_first_look_forgets_everybody_and_learns_what_is_revoked(world: World) -> None:
+    await world.revoke("t1")
+    world.know("alice")
+    await world.feed.catch_up()
+    assert not world.knows("alice")
+    assert world.revocations.is_revoked("t1", None)
+
+
+async def test_a_changed_user_is_forgotten_and_nobody_else(world: World) -> None:
+    await world.feed.catch_up()
+    world.know("alice")
+    world.know("bob")
+    await world.feed.catch_up()
+    assert (world.knows("alice"), world.knows("bob")) == (True, True)
+
+    await world.other_directory.set_active("alice", is_active=False)
+    await world.feed.catch_up()
+    assert (world.knows("alice"), world.knows("bob")) == (False, True)
+
+
+async def test_s57_revocations_of_another_process_count_here(world: World) -> None:
+    await world.feed.catch_up()
+    await world.revoke("t1")
+    await world.other_store.revoke(Revocation(kind=RevokedKind.SESSION, id="s1", expires_at=NOW + 100))
+    assert not world.revocations.is_revoked("t1", "s1")
+    await world.feed.catch_up()
+    assert world.revocations.is_revoked("t1", None)
+    assert world.revocations.is_revoked(None, "s1")
+    assert len(world.revocations) == 2
+
+
+async def test_catching_up_says_when_it_cannot(world: World) -> None:
+    world.store.is_away = True
+    with pytest.raises(StoreUnavailable):
+        await world.feed.catch_up()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def following(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Task[None]]:
+    monkeypatch.setattr(change_feed, "_POLL_SECONDS", 0.01)
+    task = asyncio.create_task(world.feed.follow())
+    yield task
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_following_brings_each_change_without_being_asked(world: World, following: asyncio.Task[None]) -> None:
+    await until(lambda: world.store.asked > 0)
+    for revoked_id in ("t1", "t2"):
+        await world.revoke(revoked_id)
+        await until(lambda revoked_id=revoked_id: world.revocations.is_revoked(revoked_id, None))  # type: ignore[misc]
+
+
+async def test_s58_following_forgets_what_expired_but_rarely(world: World, following: asyncio.Task[None]) -> None:
+    await world.revoke("old", expires_at=NOW)
+    await until(lambda: world.store.purged_at is not None)
+    assert world.store.purged_at == NOW
+    world.store.purged_at = None
+    asked = world.store.asked
+    await until(lambda: world.store.asked > asked + 5)
+    assert world.store.purged_at is None
+
+
+async def test_while_the_store_is_away_what_is_known_counts_and_the_log_says_so_once(
+    world: World, following: asyncio.Task[None], caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.revoke("t1")
+    await until(lambda: world.revocations.is_revoked("t1", None))
+
+    world.store.is_away = True
+    asked = world.store.asked
+    await until(lambda: world.store.asked > asked + 5)
+    assert world.revocations.is_revoked("t1", None)
+    assert [record.getMessage() for record in caplog.records] == ["store_unavailable The file is busy."]
+
+    await world.revoke("t2")
+    world.store.is_away = False
+    await until(lambda: world.revocations.is_revoked("t2", None))
+    await until(lambda: len(caplog.records) == 2)
+    assert caplog.records[1].getMessage() == "store_recovered"
