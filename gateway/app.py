@@ -21,11 +21,11 @@ from gateway.auth.verifier import TokenVerifier
 from gateway.config.load import Document
 from gateway.config.model import Compat, Config, HostField, UnsafeValue, Upstream
 from gateway.endpoints.application import EndpointSettings, build_application
+from gateway.endpoints.connection import require_c_parsers
 from gateway.endpoints.hashing import HashingPool
 from gateway.errors import ConfigError, GatewayError
 from gateway.http.cors import CorsPolicy
 from gateway.http.fields import RequestFieldUses, ResponseFieldUses
-from gateway.http.heads import require_c_parsers
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
@@ -35,7 +35,6 @@ from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.plan import ClientLimits, RoutePlan
-from gateway.proxy.upstream_connection import MAX_RESPONSE_HEAD_BYTES
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.server.change_feed import ChangeFeed
 from gateway.server.dialling import application_connector, tcp_connector
@@ -130,9 +129,7 @@ class Gateway:
         self._issuer = build_issuer(config, keyring)
         self._revocations = RevocationList()
         self._exit = contextlib.AsyncExitStack()
-        self._responses = ResponseReader(
-            uses=ResponseFieldUses(owns_cors=config.cors is not None), max_head_bytes=MAX_RESPONSE_HEAD_BYTES
-        )
+        self._responses = ResponseReader(uses=ResponseFieldUses(owns_cors=config.cors is not None))
         self._port = 0
 
     @property
@@ -259,7 +256,6 @@ class Gateway:
                 uses=RequestFieldUses(
                     token_field=config.bearer.field_name, managed={*MANAGED_FIELDS, *config.identity.fields}
                 ),
-                max_head_bytes=limits.max_head_bytes,
                 max_fields=limits.max_fields,
             ),
             replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),

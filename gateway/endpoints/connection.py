@@ -9,11 +9,24 @@ import logging
 from typing import Any, Final
 
 from aiohttp import hdrs, web
+from aiohttp import http as aiohttp_http
 
 from gateway.endpoints.answers import FIXED_FIELDS, error_answer
-from gateway.errors import Reason, Refused
+from gateway.errors import GatewayError, Reason, Refused
 
 LOGGER: Final = logging.getLogger("gateway.endpoints")
+
+
+def require_c_parsers() -> None:
+    """Refuse to run on aiohttp's pure-Python parsers: they let four more smuggling forms pass (checklist 19).
+
+    Nothing reaches them that the data plane has not cut and written anew; this is the second lock on that door.
+    """
+    if aiohttp_http.HttpRequestParser.__module__ != "aiohttp._http_parser":
+        raise GatewayError(
+            "aiohttp runs on its pure-Python HTTP parser, which accepts requests that can be read in two ways. "
+            "Install an aiohttp wheel with its C extensions and unset AIOHTTP_NO_EXTENSIONS."
+        )
 
 
 class Connection(web.RequestHandler):

@@ -226,18 +226,20 @@ def request_body(request: Request) -> Body:
         return ChunkedBody()
     if length is None:
         return NO_BODY
-    return LengthBody(_length(length, Reason.BAD_FRAMING))
+    size = _length(length)
+    if size < 0:
+        raise Refused(Reason.BAD_FRAMING)
+    return LengthBody(size)
 
 
 def response_body(response: Response, request_method: str) -> Body:
     """The body that a final response to `request_method` brings. Raises `Refused(UPSTREAM_BROKEN)`."""
     coding, length = response.transfer_encoding, response.content_length
-    size = -1
-    if coding is not None:
-        if length is not None or coding.lower() != b"chunked" or response.version is not HTTP11:
-            raise Refused(Reason.UPSTREAM_BROKEN)
-    elif length is not None:
-        size = _length(length, Reason.UPSTREAM_BROKEN)
+    size = -1 if length is None else _length(length)
+    if length is not None and (coding is not None or size < 0):
+        raise Refused(Reason.UPSTREAM_BROKEN)
+    if coding is not None and (coding.lower() != b"chunked" or response.version is not HTTP11):
+        raise Refused(Reason.UPSTREAM_BROKEN)
     if request_method == "HEAD" or response.status in _NO_BODY_STATUSES:
         return NO_BODY
     if coding is not None:
@@ -245,7 +247,9 @@ def response_body(response: Response, request_method: str) -> Body:
     return CloseBody() if size < 0 else LengthBody(size)
 
 
-def _length(value: bytes, otherwise: Reason) -> int:
-    if not value.isdigit() or len(value) > 19 or int(value) > _MAX_LENGTH:
-        raise Refused(otherwise)
-    return int(value)
+def _length(value: bytes) -> int:
+    """-1 for what is no length."""
+    if not value.isdigit() or len(value) > 19:
+        return -1
+    length = int(value)
+    return length if length <= _MAX_LENGTH else -1

@@ -4,9 +4,14 @@ Names of requests are compared folded, because backends fold them: CGI, WSGI and
 `X-User-Id` one variable (CVE-2025-64484, GHSA-x677-9fxg-v5c5). Clients take names exactly, so responses are not folded.
 """
 
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
+
+from gateway.http.heads import MalformedHeadError
 
 CLIENT_ADDRESS_FIELD: Final = "X-Gateway-Client-Address"
 """The client's address on its way to the gateway's own endpoints; never taken from a client."""
@@ -84,6 +89,21 @@ class Use(IntEnum):
     METHOD_OVERRIDE = 12
 
 
+# Bound once: up to Python 3.11 each look at a member through its class costs 100 ns, here several times a field line.
+PASS: Final = Use.PASS
+DROP: Final = Use.DROP
+PASS_ONCE: Final = Use.PASS_ONCE
+HOST: Final = Use.HOST
+CONTENT_LENGTH: Final = Use.CONTENT_LENGTH
+TRANSFER_ENCODING: Final = Use.TRANSFER_ENCODING
+CONNECTION: Final = Use.CONNECTION
+EXPECT: Final = Use.EXPECT
+TOKEN: Final = Use.TOKEN
+ORIGIN: Final = Use.ORIGIN
+PREFLIGHT: Final = Use.PREFLIGHT
+REQUEST_ID: Final = Use.REQUEST_ID
+
+
 # Requests: these decide something and count in their one proper spelling only; other spellings of them are dropped.
 _DECIDING: Final = {
     b"host": Use.HOST,
@@ -104,12 +124,49 @@ _DECIDING_FOLDED: Final = frozenset(fold(name) for name in _DECIDING)
 _SINGLETONS: Final = frozenset({b"content-type", b"content-location", b"content-range", b"user-agent", b"max-forwards"})
 
 
-class RequestFieldUses:
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+_MAX_KNOWN_NAMES: Final = 1024
+_MAX_KNOWN_NAME_BYTES: Final = 64
+
+
+class _FieldUses(ABC):
+    """What becomes of fields, by their names as sent: `by_name` remembers, `learn` decides once for a new name.
+
+    Names are strangers' input, so the memory is bounded, at about 150 KiB: long ones are not kept, and when it is full
+    it starts anew. A client that sends new names all the time costs others a microsecond for each name of theirs.
+    """
+
+    __slots__ = ("by_name",)
+
+    def __init__(self) -> None:
+        self.by_name: dict[bytes, Use] = {}
+
+    @abstractmethod
+    def use_of(self, name: bytes) -> Use:
+        """Decide on a name, which is a token."""
+
+    def learn(self, name: bytes) -> Use:
+        """The use of a name that is not in `by_name`. Raises `MalformedHeadError` if it is no token.
+
+        That is what refuses blanks before a colon and folded lines, which begin with one (RFC 9112 §5.1, §5.2).
+        """
+        if not _TOKEN.fullmatch(name):
+            raise MalformedHeadError("A field name is not a token.")
+        use = self.use_of(name)
+        if len(name) <= _MAX_KNOWN_NAME_BYTES:
+            if len(self.by_name) >= _MAX_KNOWN_NAMES:
+                self.by_name.clear()  # not a new dictionary: readers hold on to this one
+            self.by_name[name] = use
+        return use
+
+
+class RequestFieldUses(_FieldUses):
     """`token_field` carries the access token; `managed` are the identity fields, which only the gateway may set."""
 
     __slots__ = ("_dropped", "_token_field")
 
     def __init__(self, *, token_field: str, managed: Iterable[str]) -> None:
+        super().__init__()
         self._token_field = token_field.lower().encode()
         self._dropped = (
             HOP_BY_HOP
@@ -149,12 +206,13 @@ _RESPONSE_DROPPED: Final = frozenset(
 )
 
 
-class ResponseFieldUses:
+class ResponseFieldUses(_FieldUses):
     """With `owns_cors` the backend's Access-Control-* fields give way to the gateway's."""
 
     __slots__ = ("_owns_cors",)
 
     def __init__(self, *, owns_cors: bool) -> None:
+        super().__init__()
         self._owns_cors = owns_cors
 
     def use_of(self, name: bytes) -> Use:
@@ -166,17 +224,14 @@ class ResponseFieldUses:
         return Use.PASS
 
 
-# Connection: close and keep-alive nominate nothing. Nearly every message has one of these or none.
 _NOMINATES_NOTHING: Final = frozenset({b"keep-alive", b"close", b""})
 MAX_CONNECTION_OPTIONS: Final = 16
 
 
+@lru_cache(maxsize=64)
 def connection_options(value: bytes) -> frozenset[bytes]:
     """The options of Connection in lower case; raises ValueError for more than `MAX_CONNECTION_OPTIONS`."""
-    lower = value.lower()
-    if lower in _NOMINATES_NOTHING:
-        return frozenset({lower})
-    options = lower.split(b",", MAX_CONNECTION_OPTIONS)
+    options = value.lower().split(b",", MAX_CONNECTION_OPTIONS)
     # Counted before equal ones fall together: behind the bound, the rest is one piece that would name nothing.
     if len(options) > MAX_CONNECTION_OPTIONS:
         raise ValueError("Connection has too many options.")

@@ -48,6 +48,7 @@ logger: Final = logging.getLogger("gateway")
 
 # RFC 9110 §9.2.2. Only these may be sent again when a pooled connection turned out to be dead.
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_UPSTREAM_TIMEOUT: Final = Reason.UPSTREAM_TIMEOUT  # bound once: a look through the class is slow on Python 3.11
 _CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for the log; nobody is there to receive it
 
 
@@ -100,7 +101,7 @@ class Exchange:
         self._response_body: Body = NO_BODY
         self._sends_chunks = False
         self._closes = False
-        self._overdue = Reason.UPSTREAM_TIMEOUT  # what to say when nothing more comes
+        self._overdue = _UPSTREAM_TIMEOUT  # what to say when nothing more comes
 
     @property
     def request_method(self) -> str:
@@ -117,7 +118,7 @@ class Exchange:
         plane = self.client.plane
         request = self.request
         try:
-            self.request_id = accepted_request_id(request) or plane.new_request_id()
+            self.request_id = (request.request_id and accepted_request_id(request)) or plane.new_request_id()
             if plane.cors is not None:
                 self._cors = plane.cors.fields(request.origin)
             self.body = body = request_body(request)
@@ -189,7 +190,7 @@ class Exchange:
     async def _look_up(self, plan: RoutePlan, unknown: UnknownUser) -> None:
         try:
             principal = await self.client.plane.admission.look_up(unknown)
-            self._overdue = Reason.UPSTREAM_TIMEOUT
+            self._overdue = _UPSTREAM_TIMEOUT
             self._forward(plan, principal)
         except Refused as refusal:
             self.refuse(refusal.reason)
@@ -279,7 +280,8 @@ class Exchange:
                 payload += LAST_CHUNK
                 self._sends_chunks = False
         self._write(head + payload)
-        self.touch()
+        if not self._response_body.is_complete:
+            self.touch()
 
     def _write(self, data: bytes) -> None:
         if data:

@@ -174,9 +174,9 @@ class UpstreamConnection(asyncio.Protocol):
     def _on_head_bytes(self, exchange: ResponseReceiver, data: bytes) -> None:
         while True:
             end = data.find(b"\r\n\r\n") + 4
+            if (end if end >= 4 else len(data)) > MAX_RESPONSE_HEAD_BYTES:
+                raise Refused(Reason.UPSTREAM_BROKEN)
             if end < 4:
-                if len(data) > MAX_RESPONSE_HEAD_BYTES:
-                    raise Refused(Reason.UPSTREAM_BROKEN)
                 self._buffer = data
                 return
             response = self._reader.read(data[:end])

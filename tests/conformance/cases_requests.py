@@ -189,7 +189,7 @@ OTHER: Final = (
     _head("s18-connect", b"CONNECT api.example.org:443 HTTP/1.1", HOST, status=501, code="method_not_supported"),
     _head("s18-connect-path", b"CONNECT /public/x HTTP/1.1", HOST, status=501, code="method_not_supported"),
     _head("s18-trace", b"TRACE /public/x HTTP/1.1", HOST, status=501, code="method_not_supported"),
-    _head("s18-http2-preface", b"PRI * HTTP/2.0", b"", b"SM"),
+    _head("s18-http2-preface", b"PRI * HTTP/2.0", b"", b"SM", status=505, code="http_version_not_supported"),
     _head("s18-version-2", b"GET /public/x HTTP/2.0", HOST, status=505, code="http_version_not_supported"),
     _head("s17-expectation", b"POST /public/x HTTP/1.1", HOST, b"Expect: 200-ok", status=417),
     _head("s17-expectation-list", b"POST /public/x HTTP/1.1", HOST, b"Expect: 100-continue, x", status=417),

@@ -3,14 +3,20 @@
 import asyncio
 import gzip
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp import http as aiohttp_http
 from aiohttp import web
+from aiohttp.http_parser import HttpRequestParserPy
 
-from gateway.endpoints.connection import Connection
+from gateway.endpoints.connection import Connection, require_c_parsers
+from gateway.errors import GatewayError
 from tests.unit.endpoints.plane import EVERY_ANSWER, Plane
 
 
@@ -86,3 +92,26 @@ async def test_an_answer_that_has_begun_is_cut_and_not_followed_by_another() -> 
         assert answer.status == 200
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
+
+
+def test_s19_the_c_parsers_are_there() -> None:
+    require_c_parsers()
+
+
+def test_s19_the_pure_python_parser_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiohttp_http, "HttpRequestParser", HttpRequestParserPy)
+    with pytest.raises(GatewayError, match="pure-Python HTTP parser"):
+        require_c_parsers()
+
+
+def test_s19_the_program_does_not_start_without_the_c_parsers() -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", "gateway", "demo"],
+        env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert started.returncode == 1
+    assert "unset AIOHTTP_NO_EXTENSIONS" in started.stderr
+    assert "Traceback" not in started.stderr
