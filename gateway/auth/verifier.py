@@ -11,6 +11,7 @@ Deviations from SimpleJWT, all of them 401 `Token is invalid`, none met in a tok
   order mark, NaN, Infinity and numbers beyond a double, unpaired surrogates, nesting over 64 levels. The last two
   decode, and then fail wherever the claims are stored or encoded again.
 - checklist 33: every `crit`, also the `b64` that PyJWT knows.
+- RFC 8017 §8.1.2: a PSS signature without its leading zero bytes, which OpenSSL takes.
 - contract §13: `exp` past the year 9999; `exp`, and with it `iat` and `nbf`, as numeric text.
 - the configured id claim must be a string, also when it is not called `jti`.
 
@@ -25,6 +26,7 @@ import re
 from binascii import a2b_base64
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWS
 
 from gateway.auth.keyring import Keyring
@@ -73,6 +75,7 @@ class TokenVerifier:
         self._key = keyring.verifying_key
         # One algorithm, chosen here and never by the token (RFC 8725 §3.1).
         self._verify = PyJWS(algorithms=[keyring.algorithm]).get_algorithm_by_name(keyring.algorithm).verify
+        self._modulus_bytes = (self._key.key_size + 7) // 8 if isinstance(self._key, RSAPublicKey) else None
         self._usual_header: bytes | None = None
         self._leeway = leeway
         self._audience = frozenset(audience)
@@ -144,7 +147,11 @@ class TokenVerifier:
         header, _, payload = signed.partition(b".")
         if header != self._usual_header:
             self._check_header(header)
-        if not self._verify(signed, self._key, _decoded(signature)):
+        proof = _decoded(signature)
+        # RFC 8017 §8.1.2: as long as the modulus. OpenSSL takes one of PSS without its leading zero bytes for the same.
+        if self._modulus_bytes is not None and len(proof) != self._modulus_bytes:
+            raise ValueError("a signature of another size")
+        if not self._verify(signed, self._key, proof):
             raise ValueError("bad signature")
         # Kept only now that the signature is good, so that no stranger can turn it over. An issuer has one header.
         self._usual_header = header
