@@ -1,0 +1,108 @@
+"""Signatures of tokens: each class of attack on each algorithm is refused, and refused as any other bad token is."""
+
+import warnings
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from gateway.auth.keyring import ALGORITHMS, KeyRefused, Keyring, build_keyring
+from gateway.auth.verifier import TokenVerifier
+from gateway.errors import Reason, Refused
+from gateway.types import Secret
+from tests.conformance.jws_attacks import GOOD, Attack
+from tests.conformance.jws_family_attacks import GOOD_PADDING, attacks_on, confusions
+from tests.conformance.jws_signer import CLAIMS, NOW, Signer
+
+ATTACKS: dict[tuple[str, str], Attack] = {
+    (algorithm, name): attack for algorithm in ALGORITHMS for name, attack in attacks_on(algorithm).items()
+}
+ASYMMETRIC = [algorithm for algorithm in ALGORITHMS if algorithm[:2] != "HS"]
+
+
+@pytest.fixture(scope="module")
+def signers() -> dict[str, Signer]:
+    return {algorithm: Signer.new(algorithm) for algorithm in ALGORITHMS}
+
+
+@cache
+def keyring(algorithm: str, secret: str) -> Keyring:
+    return build_keyring(algorithm, Secret(secret), None)
+
+
+def verifier(signer: Signer) -> TokenVerifier:
+    return TokenVerifier(
+        keyring=keyring(signer.algorithm, signer.secret),
+        leeway=0,
+        audience=(),
+        issuer=None,
+        user_id_claim="user_id",
+        token_type_claim="token_type",
+        jti_claim="jti",
+    )
+
+
+def verifiers(signer: Signer) -> Iterator[TokenVerifier]:
+    """One that has seen nothing, and one that knows the usual header of good tokens."""
+    yield verifier(signer)
+    warmed = verifier(signer)
+    warmed.decode(signer.token(), NOW)
+    yield warmed
+
+
+def check_refused(signer: Signer, token: bytes) -> None:
+    for one in verifiers(signer):
+        with pytest.raises(Refused) as caught:
+            one.decode(token, NOW)
+        assert caught.value.reason is Reason.TOKEN_INVALID
+        assert one.decode(signer.token(), NOW) == CLAIMS
+
+
+@pytest.mark.parametrize(("algorithm", "name"), ATTACKS, ids=[f"s46-{algorithm}-{name}" for algorithm, name in ATTACKS])
+def test_attack_is_refused(signers: dict[str, Signer], algorithm: str, name: str) -> None:
+    check_refused(signers[algorithm], ATTACKS[algorithm, name](signers[algorithm]))
+
+
+@pytest.mark.parametrize("algorithm", ASYMMETRIC)
+def test_s30_s46_the_public_key_is_no_hmac_key(signers: dict[str, Signer], algorithm: str) -> None:
+    tokens = confusions(signers[algorithm])
+    assert len(tokens) >= 24
+    for token in tokens.values():
+        check_refused(signers[algorithm], token)
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_s46_odd_but_good_tokens_pass(signers: dict[str, Signer], algorithm: str, name: str) -> None:
+    """The table refuses for the attack's sake: what is built in the same way without one passes."""
+    for one in verifiers(signers[algorithm]):
+        assert one.decode(GOOD[name](signers[algorithm]), NOW) == CLAIMS
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512"])
+def test_s46_the_right_padding_passes(signers: dict[str, Signer], algorithm: str) -> None:
+    assert verifier(signers[algorithm]).decode(GOOD_PADDING(signers[algorithm]), NOW) == CLAIMS
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "ES512"])
+def test_s46_the_second_signature_of_ecdsa_is_a_signature(signers: dict[str, Signer], algorithm: str) -> None:
+    """(r, n - s) is good wherever (r, s) is, so a token's text is no identity: revocation goes by `jti` (checklist 57)."""
+    signer = signers[algorithm]
+
+    def other(data: bytes) -> bytes:
+        r, s = signer.r_and_s(data, signer.hash)
+        return signer.raw(r, signer.order - s)
+
+    assert verifier(signer).decode(signer.signed_by(other), NOW) == CLAIMS
+
+
+def test_s31_s46_weak_keys_do_not_start() -> None:
+    for algorithm, size in {"HS256": 31, "HS384": 47, "HS512": 63}.items():
+        with pytest.raises(KeyRefused):
+            build_keyring(algorithm, Secret(Signer.new(algorithm).secret[:size]), None)
+    with warnings.catch_warnings(action="ignore"):  # of cryptography, about the size
+        from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+
+        short = Signer("RS256", generate_private_key(65537, 1024)).secret
+    with pytest.raises(KeyRefused):
+        build_keyring("RS256", Secret(short), None)
