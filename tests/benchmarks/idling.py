@@ -1,0 +1,74 @@
+"""What a connection that nothing happens on occupies: resident memory before and after many of them."""
+
+import contextlib
+import resource
+import socket
+from collections.abc import Callable, Iterator
+
+from tests.benchmarks.costs import resident_bytes
+from tests.benchmarks.findings import Finding
+from tests.benchmarks.fleet import Fleet
+from tests.benchmarks.loads import LOADS, WrongAnswerError, check_answer, write_requests
+from tests.benchmarks.peers import PEERS
+
+_FEW = 16  # opened first, so that what is only needed once is not counted
+
+
+def measure_keep_alive(fleet: Fleet, *, count: int) -> list[Finding]:
+    """Each connection has had one request answered and waits for the next. Peers are only shown."""
+    raise_descriptor_limit(count)
+    (request,) = LOADS["one_token"].requests()
+
+    def opened(port: int) -> socket.socket:
+        return _keep_alive(request, port)
+
+    findings = []
+    for name in ("gateway", *PEERS):
+        with contextlib.suppress(LookupError):
+            findings.append(
+                Finding(
+                    scenario="idle_connections",
+                    what=f"{fleet.title(name)}: each of {count} idle keep-alive connections",
+                    value=kibibytes_each(fleet, name, opened, count=count),
+                    unit="KiB",
+                    bound=12 if name == "gateway" else None,
+                )
+            )
+    return findings
+
+
+def kibibytes_each(fleet: Fleet, name: str, opened: Callable[[int], socket.socket], *, count: int) -> float:
+    """Of a new process: what an old one has freed would be taken again and not be seen."""
+    load = LOADS["one_token"]
+    with fleet.fresh(name) as server:
+        check_answer(load, write_requests(load, fleet.folder), server.port)
+        with _open(opened, server.port, _FEW):
+            pass
+        before = resident_bytes(server)
+        with _open(opened, server.port, count):
+            return (resident_bytes(server) - before) / 1024 / count
+
+
+def raise_descriptor_limit(needed: int) -> None:
+    """Here and in what is started later. Raises `WrongAnswerError` when the system does not allow it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < needed + 500:
+        raise WrongAnswerError(f"{needed} connections need as many descriptors, `ulimit -Hn` is {hard}.")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextlib.contextmanager
+def _open(opened: Callable[[int], socket.socket], port: int, count: int) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(opened(port))
+        yield
+
+
+def _keep_alive(request: bytes, port: int) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", port), timeout=20)
+    client.sendall(request)
+    answer = client.recv(4096)
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise WrongAnswerError(f"On a connection that was to stay idle: {answer[:200]!r}")
+    return client
