@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import ssl
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -24,8 +26,10 @@ from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.connection import require_c_parsers
 from gateway.endpoints.hashing import HashingPool
 from gateway.errors import ConfigError, GatewayError
+from gateway.http.addresses import Networks
 from gateway.http.cors import CorsPolicy
 from gateway.http.fields import RequestFieldUses, ResponseFieldUses
+from gateway.http.forwarding import TrustedProxies
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
@@ -33,11 +37,14 @@ from gateway.http.responses import ResponseReader
 from gateway.http.routes import RouteTable
 from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
+from gateway.proxy.connection_caps import ConnectionCaps
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.plan import ClientLimits, RoutePlan
 from gateway.proxy.upstream_pool import UpstreamPool
+from gateway.server.certificates import CertificateRefused, Certificates
 from gateway.server.change_feed import ChangeFeed
 from gateway.server.dialling import application_connector, tcp_connector
+from gateway.server.listener import Listener, bind
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
 from gateway.tasks import spawn
@@ -45,14 +52,13 @@ from gateway.types import Access
 from gateway.users.sqlite import SqliteUserDirectory
 
 _CACHED_TOKENS: Final = 10_000  # about 1 KiB each
-_BACKLOG: Final = 1024
 _ENDPOINT_TIMEOUT: Final = 60.0  # a login may wait for its turn in the hashing pool
 
 
 def build(document: Document) -> "Gateway":
     """Raises `ConfigError` for keys that are refused, `GatewayError` when the installation itself is not fit."""
     require_c_parsers()
-    return Gateway(document.config, keyring_of(document))
+    return Gateway(document.config, keyring_of(document), certificates_of(document))
 
 
 def keyring_of(document: Document) -> Keyring:
@@ -62,6 +68,22 @@ def keyring_of(document: Document) -> Keyring:
         return build_keyring(tokens.algorithm, tokens.signing_key, tokens.verifying_key)
     except KeyRefused as refusal:
         raise ConfigError([document.problem(f"tokens.{refusal.setting}", str(refusal))]) from None
+
+
+def certificates_of(document: Document) -> Certificates | None:
+    """The listener's certificate. Raises `ConfigError` with the file and line of the one that is not fit."""
+    tls = document.config.listen.tls
+    if tls is None:
+        return None
+    folder = Path(document.file).parent
+    try:
+        return Certificates(
+            certificate=folder / tls.certificate,
+            key=folder / tls.key,
+            min_version=ssl.TLSVersion.TLSv1_3 if tls.min_version == "1.3" else ssl.TLSVersion.TLSv1_2,
+        )
+    except CertificateRefused as refusal:
+        raise ConfigError([document.problem(f"listen.tls.{refusal.setting}", str(refusal))]) from None
 
 
 def build_verifier(config: Config, keyring: Keyring) -> TokenVerifier:
@@ -123,8 +145,9 @@ def _users_in(file: SqliteFile, config: Config) -> SqliteUserDirectory:
 class Gateway:
     """A running gateway: an async context manager that listens while it is entered and drains when it is left."""
 
-    def __init__(self, config: Config, keyring: Keyring) -> None:
+    def __init__(self, config: Config, keyring: Keyring, certificates: Certificates | None) -> None:
         self._config = config
+        self._certificates = certificates
         self._verifier = build_verifier(config, keyring)
         self._issuer = build_issuer(config, keyring)
         self._revocations = RevocationList()
@@ -137,7 +160,7 @@ class Gateway:
         """Where clients reach it, once started."""
         address = self._config.listen.address
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, f"[{address}]" if ":" in address else address)
-        return f"http://{host}:{self._port}"
+        return f"{'http' if self._certificates is None else 'https'}://{host}:{self._port}"
 
     async def __aenter__(self) -> Self:
         try:
@@ -173,20 +196,29 @@ class Gateway:
         runner = await self._start_endpoints(directory, store)
         plane = self._build_data_plane(admission, runner, loop)
         self._exit.push_async_callback(plane.drain, config.limits.drain_timeout)
-        server = await self._listen(plane, loop)
-        self._exit.callback(server.close)
+        await self._listen(plane)
 
-    async def _listen(self, plane: DataPlane, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
-        listen = self._config.listen
+    async def _listen(self, plane: DataPlane) -> None:
+        listen, certificates = self._config.listen, self._certificates
         try:
-            server = await loop.create_server(plane.new_connection, listen.address, listen.port, backlog=_BACKLOG)
+            sockets = await bind(listen.address, listen.port)
         except OSError as error:
             raise GatewayError(
                 f"Cannot listen on {listen.address} port {listen.port}: {error.strerror or error}. "
                 "Is another program there? Change listen.address or listen.port."
             ) from None
-        self._port = server.sockets[0].getsockname()[1]
-        return server
+        self._port = sockets[0].getsockname()[1]
+        if certificates is not None:
+            self._exit.callback(spawn(certificates.follow(), name="certificates").cancel)
+        listener = Listener(
+            sockets=sockets,
+            plane=plane,
+            context=None if certificates is None else lambda: certificates.context,
+            balancers=Networks(listen.proxy_protocol_from),
+            opening_timeout=self._config.limits.head_timeout,
+        )
+        self._exit.callback(listener.close)
+        listener.start()
 
     async def _start_endpoints(self, directory: SqliteUserDirectory, store: SqliteStateStore) -> web.AppRunner:
         config = self._config
@@ -249,15 +281,13 @@ class Gateway:
     ) -> DataPlane:
         config = self._config
         limits, cors = config.limits, config.cors
+        proxies = Networks(config.listen.trusted_proxies)
         return DataPlane(
             routes=self._build_routes(runner),
             admission=admission,
-            requests=RequestReader(
-                uses=RequestFieldUses(
-                    token_field=config.bearer.field_name, managed={*MANAGED_FIELDS, *config.identity.fields}
-                ),
-                max_fields=limits.max_fields,
-            ),
+            requests=self._request_reader(trusts_peer=False),
+            trusted_requests=self._request_reader(trusts_peer=True),
+            trusted_proxies=TrustedProxies(proxies) if proxies else None,
             replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),
             cors=None
             if cors is None
@@ -276,11 +306,24 @@ class Gateway:
                 body_timeout=limits.body_timeout,
                 keepalive_timeout=limits.keepalive_timeout,
             ),
-            max_connections=limits.max_connections,
+            caps=ConnectionCaps(
+                total=limits.max_connections, per_address=limits.max_connections_per_address, exempt=proxies
+            ),
             token_field=config.bearer.field_name,
             access_log=self._open_access_log(loop),
             clock=time.time,
             loop=loop,
+        )
+
+    def _request_reader(self, *, trusts_peer: bool) -> RequestReader:
+        config = self._config
+        return RequestReader(
+            uses=RequestFieldUses(
+                token_field=config.bearer.field_name,
+                managed={*MANAGED_FIELDS, *config.identity.fields},
+                trusts_peer=trusts_peer,
+            ),
+            max_fields=config.limits.max_fields,
         )
 
     def _open_access_log(self, loop: asyncio.AbstractEventLoop) -> AccessLog | None:

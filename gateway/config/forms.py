@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 from typing import Final
 
 # Only a key is longer than this; it also keeps the patterns below cheap on nonsense.
@@ -26,6 +26,7 @@ class Form(StrEnum):
     METHOD = "a method"
     PATH = "a path"
     ADDRESS = "an address"
+    NETWORK = "a network"
     UPSTREAM_URL = "a URL"
     ORIGIN = "an origin"
     VARIABLE = "the name of an environment variable"
@@ -91,6 +92,13 @@ RULES: Final[Mapping[Form, tuple[Rule, ...]]] = {
             refusal='must be an IP address or a host name, as 127.0.0.1, "::1" or localhost',
         ),
     ),
+    Form.NETWORK: (
+        Rule(
+            pattern=rf"(?:{_IPV4}(?:/(?:[12]?[0-9]|3[0-2]))?|{_IPV6}(?:/(?:[1-9]?[0-9]|1[01][0-9]|12[0-8]))?)",
+            refusal='must be an IP address or a network, as 192.0.2.1, 10.0.0.0/8 or "2001:db8::/32"',
+        ),
+        Rule(pattern=r"(?!.*/0$).*", refusal="must not be every address there is: name the proxies' own"),
+    ),
     Form.UPSTREAM_URL: (
         Rule(
             pattern=r"(?!https://)[\s\S]*",
@@ -136,8 +144,20 @@ def refusal(form: Form, text: str) -> str | None:
     for rule in RULES[form]:
         if re.fullmatch(rule.pattern, text) is None:
             return rule.refusal
+    if form is Form.NETWORK:
+        return _network_refusal(text)
     if form in {Form.ADDRESS, Form.UPSTREAM_URL, Form.ORIGIN} and not _is_host_sound(text, form):
         return "must hold a valid IPv6 address"
+    return None
+
+
+def _network_refusal(text: str) -> str | None:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        return "must hold a valid IPv6 address"
+    if network.network_address != ip_network(text.partition("/")[0]).network_address:
+        return f"must be the network's first address: write {network}"
     return None
 
 

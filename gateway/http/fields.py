@@ -87,6 +87,7 @@ class Use(IntEnum):
     PREFLIGHT = 10
     REQUEST_ID = 11
     METHOD_OVERRIDE = 12
+    FORWARDED = 13
 
 
 # Bound once: up to Python 3.11 each look at a member through its class costs 100 ns, here several times a field line.
@@ -102,6 +103,7 @@ TOKEN: Final = Use.TOKEN
 ORIGIN: Final = Use.ORIGIN
 PREFLIGHT: Final = Use.PREFLIGHT
 REQUEST_ID: Final = Use.REQUEST_ID
+FORWARDED: Final = Use.FORWARDED
 
 
 # Requests: these decide something and count in their one proper spelling only; other spellings of them are dropped.
@@ -123,6 +125,8 @@ _DECIDING_FOLDED: Final = frozenset(fold(name) for name in _DECIDING)
 # Fields of which a backend takes the first or the last, nobody knows which; aiohttp's parser refuses two as well.
 _SINGLETONS: Final = frozenset({b"content-type", b"content-location", b"content-range", b"user-agent", b"max-forwards"})
 
+# What a trusted proxy may say, in its one proper spelling; from anybody else these are dropped with the rest.
+_TRUSTED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto"})
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 _MAX_KNOWN_NAMES: Final = 1024
@@ -161,12 +165,16 @@ class _FieldUses(ABC):
 
 
 class RequestFieldUses(_FieldUses):
-    """`token_field` carries the access token; `managed` are the identity fields, which only the gateway may set."""
+    """`token_field` carries the access token; `managed` are the identity fields, which only the gateway may set.
 
-    __slots__ = ("_dropped", "_token_field")
+    With `trusts_peer` the X-Forwarded-* fields are kept aside to be judged, where they are dropped else.
+    """
 
-    def __init__(self, *, token_field: str, managed: Iterable[str]) -> None:
+    __slots__ = ("_dropped", "_forwarded", "_token_field")
+
+    def __init__(self, *, token_field: str, managed: Iterable[str], trusts_peer: bool = False) -> None:
         super().__init__()
+        self._forwarded = _TRUSTED if trusts_peer else frozenset()
         self._token_field = token_field.lower().encode()
         self._dropped = (
             HOP_BY_HOP
@@ -182,6 +190,8 @@ class RequestFieldUses(_FieldUses):
             return Use.TOKEN
         if lower in _DECIDING:
             return _DECIDING[lower]
+        if lower in self._forwarded:
+            return Use.FORWARDED
         if fold(name) in self._dropped:
             return Use.DROP
         return Use.PASS_ONCE if lower in _SINGLETONS else Use.PASS

@@ -9,6 +9,7 @@ from gateway.http.fields import (
     CONTENT_LENGTH,
     DROP,
     EXPECT,
+    FORWARDED,
     HOST,
     ORIGIN,
     PASS,
@@ -38,7 +39,7 @@ class Request:
     """A request head. `passed` are the field lines that go on to the upstream, without line ends.
 
     The values are as sent; None where the field did not come. `should_close` is what the client wants of the
-    connection (RFC 9112 §9.3).
+    connection (RFC 9112 §9.3). `forwarded` are the X-Forwarded-* of a trusted proxy, None from anybody else.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Request:
     request_id: bytes | None = None
     tokens: list[bytes] | None = None
     method_overrides: list[bytes] | None = None
+    forwarded: list[tuple[bytes, bytes]] | None = None
     is_preflight: bool = False
     should_close: bool = False
 
@@ -139,6 +141,9 @@ def _take(request: Request, use: Use, value: bytes, line: bytes) -> None:
     elif use is REQUEST_ID:
         # Two are none: which of them a log line means could not be told.
         request.request_id = value if request.request_id is None else b""
+    elif use is FORWARDED:
+        name = line.partition(b":")[0].lower()
+        request.forwarded = [*(request.forwarded or ()), (name, value)]
     else:
         request.method_overrides = [*(request.method_overrides or ()), line]
 

@@ -11,7 +11,7 @@ from gateway.http.responses import Response
 from gateway.http.targets import Target
 
 # RFC 3986 §3.2.2 reg-name or IP literal, with a port; no user information, no escapes: backends build links from it.
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+VALID_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{8,64}")
 _CONTINUE: Final = b"100-continue"
 
@@ -23,7 +23,7 @@ def client_host(request: Request, target: Target) -> bytes | None:
         if request.version is HTTP11:
             raise Refused(Reason.BAD_HOST)
         return None
-    if not _HOST.fullmatch(host):
+    if not VALID_HOST.fullmatch(host):
         raise Refused(Reason.BAD_HOST)
     # A server that obeys §3.2.2 would take the authority, one that does not the Host: both must say the same.
     if target.authority is not None and target.authority.lower().encode() != host.lower():

@@ -15,8 +15,9 @@ import struct
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.errors import Reason, Refused
-from gateway.http.fields import CLIENT_ADDRESS_FIELD
-from gateway.http.requests import UNREAD
+from gateway.http.forwarding import NOWHERE, Origin
+from gateway.http.requests import UNREAD, RequestReader
+from gateway.proxy.connection_caps import NOT_COUNTED
 from gateway.proxy.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class ClientConnection(asyncio.Protocol):
-    """`forwarded` are the ready X-Forwarded-For and -Proto lines of this client, without the last line end."""
+    """Made when a connection is accepted, introduced when it is known whose it is, made known to its transport then.
+
+    `group` is the one that `ConnectionCaps` counts it in.
+    """
 
     __slots__ = (
         "_buffer",
@@ -41,25 +45,27 @@ class ClientConnection(asyncio.Protocol):
         "_is_lingering",
         "_is_looping",
         "_lingered_bytes",
+        "_requests",
         "_scanned",
         "_timer",
         "_timer_at",
         "_transport",
         "exchange",
-        "forwarded",
+        "group",
         "is_reading_paused",
         "is_writing_paused",
-        "peer",
+        "origin",
         "plane",
     )
 
     def __init__(self, plane: "DataPlane") -> None:
         self.plane = plane
         self.exchange: Exchange | None = None
-        self.peer = ""
-        self.forwarded = b""
+        self.origin = NOWHERE
+        self.group = NOT_COUNTED
         self.is_reading_paused = False
         self.is_writing_paused = False
+        self._requests: RequestReader = plane.requests
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._scanned = 0  # how much of the buffer is known to hold no end of a head
@@ -74,27 +80,22 @@ class ClientConnection(asyncio.Protocol):
 
     def __repr__(self) -> str:
         state = "closed" if self._transport is None else "idle" if self.exchange is None else "busy"
-        return f"<ClientConnection {self.peer} {state}>"
-
-    @property
-    def endpoint_fields(self) -> bytes:
-        """What the gateway's own application is told and nobody else."""
-        return b"%b: %b" % (CLIENT_ADDRESS_FIELD.encode(), self.peer.encode())
+        return f"<ClientConnection {self.origin.address} {state}>"
 
     @property
     def may_stay_open(self) -> bool:
         return not self.plane.is_draining
 
+    def introduce(self, origin: Origin, requests: RequestReader, group: int) -> None:
+        """Whose connection it is, how its heads are read, and where it is counted."""
+        self.origin = origin
+        self._requests = requests
+        self.group = group
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        peername = transport.get_extra_info("peername")
-        self.peer = peername[0] if peername else "unknown"
-        self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http" % self.peer.encode()
-        if not self.plane.on_client_connected(self):
-            self._transport.abort()
-            return
         self.set_deadline(self.plane.limits.head_timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -163,7 +164,7 @@ class ClientConnection(asyncio.Protocol):
         if end < 4:
             return self._wait_for_head(data, scanned)
         try:
-            request = self.plane.requests.read(data[:end])
+            request = self._requests.read(data[:end])
         except Refused as refusal:
             return self._refuse_head(refusal.reason)
         self._buffer = b""
@@ -237,7 +238,9 @@ class ClientConnection(asyncio.Protocol):
             self._buffer = b""
             self.set_deadline(_LINGER_SECONDS)
             self.resume_reading()
-            self._transport.write_eof()
+            # TLS has no half of a connection to close; the answer says `close`, and the client or the time ends it.
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
         else:
             self.set_deadline(self.plane.limits.body_timeout)
             self._transport.close()

@@ -9,7 +9,9 @@ from email.utils import formatdate
 from typing import Final
 
 from gateway.errors import Reason, Refused
+from gateway.http.addresses import Address
 from gateway.http.cors import CorsPolicy
+from gateway.http.forwarding import TrustedProxies, connection_origin
 from gateway.http.replies import Replies
 from gateway.http.requests import Request, RequestReader
 from gateway.http.routes import RouteTable
@@ -17,6 +19,7 @@ from gateway.http.targets import Doubt, Target, parse_target
 from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.connection_caps import ConnectionCaps
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.plan import ClientLimits, RoutePlan
 
@@ -27,6 +30,7 @@ class DataPlane:
     """The shared values of the hot path, made at start and only read after.
 
     `clock` gives Unix seconds; `now` is the loop's clock. `token_field` is the name under which a kept token goes on.
+    `trusted_requests` reads the heads of trusted proxies, so that nobody else pays for them.
     """
 
     def __init__(
@@ -35,10 +39,12 @@ class DataPlane:
         routes: RouteTable[RoutePlan],
         admission: Admission,
         requests: RequestReader,
+        trusted_requests: RequestReader,
+        trusted_proxies: TrustedProxies | None,
         replies: Replies,
         cors: CorsPolicy | None,
         limits: ClientLimits,
-        max_connections: int,
+        caps: ConnectionCaps,
         token_field: str,
         access_log: AccessLog | None,
         clock: Callable[[], float],
@@ -47,6 +53,7 @@ class DataPlane:
         self.routes = routes
         self.admission = admission
         self.requests = requests
+        self.trusted_proxies = trusted_proxies
         self.replies = replies
         self.cors = cors
         self.limits = limits
@@ -56,7 +63,8 @@ class DataPlane:
         self.now = loop.time
         self.is_draining = False
         self._access_log = access_log
-        self._max_connections = max_connections
+        self._trusted_requests = trusted_requests
+        self._caps = caps
         self._connections: set[ClientConnection] = set()
         self._date_second = -1
         self._date_line = b""
@@ -99,19 +107,30 @@ class DataPlane:
         if not doubt.oddities <= allowed or not self.routes.all_fall_on(plan, doubt.readings):
             raise Refused(Reason.BAD_TARGET)
 
-    def new_connection(self) -> ClientConnection:
-        """The listener's protocol factory."""
-        return ClientConnection(self)
-
-    def on_client_connected(self, connection: ClientConnection) -> bool:
-        """False when there are too many already."""
-        if len(self._connections) >= self._max_connections or self.is_draining:
-            return False
+    def new_connection(self) -> ClientConnection | None:
+        """Of a client that was accepted, to be introduced next; None when there are too many already."""
+        if self.is_draining or not self._caps.has_room(len(self._connections)):
+            return None
+        connection = ClientConnection(self)
         self._connections.add(connection)
+        return connection
+
+    def introduce(self, connection: ClientConnection, address: Address, *, is_tls: bool) -> bool:
+        """Tell a connection whose it is; False when this address has too many already."""
+        group = self._caps.take(address)
+        if group is None:
+            return False
+        is_trusted = self.trusted_proxies is not None and self.trusted_proxies.trusts(address)
+        requests = self._trusted_requests if is_trusted else self.requests
+        connection.introduce(connection_origin(str(address), is_tls=is_tls), requests, group)
         return True
 
     def on_client_lost(self, connection: ClientConnection) -> None:
-        self._connections.discard(connection)
+        """The connection has ended, or has never begun."""
+        if connection not in self._connections:
+            return
+        self._connections.remove(connection)
+        self._caps.give_back(connection.group)
         if self._drained is not None and not self._connections:
             self._drained.set()
 
@@ -119,7 +138,7 @@ class DataPlane:
         if self._access_log is not None:
             principal, reason = exchange.principal, exchange.reason
             self._access_log.write(
-                client=exchange.client.peer,
+                client=exchange.origin.address,
                 method=exchange.request.method,
                 target=exchange.request.target,
                 status=exchange.status,

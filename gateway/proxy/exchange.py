@@ -70,6 +70,7 @@ class Exchange:
         "body",
         "bytes_sent",
         "client",
+        "origin",
         "plan",
         "principal",
         "reason",
@@ -81,6 +82,7 @@ class Exchange:
 
     def __init__(self, client: "ClientConnection", request: Request, started_at: float) -> None:
         self.client = client
+        self.origin = client.origin
         self.request = request
         self.started_at = started_at
         self.body: Body = NO_BODY
@@ -117,6 +119,8 @@ class Exchange:
         """Decide on the request and send it on its way. `rest` is what the client sent behind the head."""
         plane = self.client.plane
         request = self.request
+        if request.forwarded is not None and plane.trusted_proxies is not None:
+            self.origin = plane.trusted_proxies.origin(request.forwarded, self.client.origin)
         try:
             self.request_id = (request.request_id and accepted_request_id(request)) or plane.new_request_id()
             if plane.cors is not None:
@@ -164,12 +168,12 @@ class Exchange:
 
     def _forwarding_lines(self, plan: RoutePlan, host: bytes | None) -> list[bytes]:
         """What only the gateway says about the client and the request; identity follows when it is known."""
-        client = self.client
-        lines = [client.forwarded, b"X-Request-Id: %b" % self.request_id]
+        lines = [self.origin.lines, b"X-Request-Id: %b" % self.request_id]
+        host = self.origin.host or host
         if host is not None:
             lines.append(b"X-Forwarded-Host: %b" % host)
         if plan.reaches_endpoints:
-            lines.append(client.endpoint_fields)
+            lines.append(self.origin.endpoint_line)
         if plan.prefix_replacement is not None:
             lines += plan.prefix_replacement.lines
         return lines

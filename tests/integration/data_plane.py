@@ -107,10 +107,11 @@ def running_plane(
     further_upstreams: Mapping[str, Mapping[str, Any]] | None = None,
     routes: Sequence[Mapping[str, Any]] = (),
     users: Sequence[str] = (),
+    environment: Mapping[str, str] = ENVIRONMENT,
     **sections: Mapping[str, Any],
 ) -> Iterator[Plane]:
     """`upstream` are settings of the scripted one, `routes` stand beside the usual ones, `sections` are whole sections
-    of the file, `users` the names of users to add, ids from 1."""
+    of the file, `users` the names of users to add, ids from 1, `environment` is that of the gateway."""
     port = processes.free_port()
     with ScriptedUpstream().running() as scripted:
         main = {"servers": [scripted.url], **(upstream or {})}
@@ -122,7 +123,7 @@ def running_plane(
         for user in users:
             arguments = ["user", "add", user, "--config", str(config)]
             processes.run_gateway(arguments, environment=ENVIRONMENT, stdin=f"{user}-password\n")
-        with processes.gateway(config, port=port, environment=ENVIRONMENT) as gateway:
+        with processes.gateway(config, port=port, environment=environment) as gateway:
             yield Plane(gateway=gateway, upstream=scripted)
             # Checked when the last test is through: no input leaves a trace of an exception (checklist 84).
             assert "Traceback" not in gateway.output(), gateway.output()

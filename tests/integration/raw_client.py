@@ -8,6 +8,7 @@ import dataclasses
 import json
 import re
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterable
@@ -53,19 +54,33 @@ class CutShort(Exception):
 
 
 class RawClient:
-    """One connection. `receive_buffer` bounds what the kernel takes for a test that does not read."""
+    """One connection, from the loopback address `source`. `receive_buffer` bounds what the kernel takes for a test
+    that does not read; `opening` is sent before TLS begins, if it does."""
 
-    def __init__(self, port: int, *, timeout: float = TIMEOUT, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        timeout: float = TIMEOUT,
+        receive_buffer: int | None = None,
+        source: str = "127.0.0.1",
+        opening: bytes = b"",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
         try:
+            self.socket.bind((source, 0))
             self.socket.connect(("127.0.0.1", port))
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.sendall(opening)
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         except OSError:
             self.socket.close()
             raise
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.was_reset = False
         self._buffer = b""
 
@@ -97,7 +112,7 @@ class RawClient:
     def _more(self) -> bool:
         try:
             data = self.socket.recv(256 * 1024)
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLEOFError):
             self.was_reset = True
             return False
         self._buffer += data
@@ -198,9 +213,9 @@ def parse_head(head: bytes) -> tuple[int, tuple[tuple[str, str], ...]]:
     return int(matched[1]), tuple(fields)
 
 
-def ask(port: int, request: bytes, *, timeout: float = TIMEOUT) -> Answer:
-    """One request on a connection of its own."""
-    with RawClient(port, timeout=timeout) as client:
+def ask(port: int, request: bytes, **options: Any) -> Answer:
+    """One request on a connection of its own, with the options of `RawClient`."""
+    with RawClient(port, **options) as client:
         client.send(request)
         return client.read(request.split(b" ", 1)[0].decode("latin-1"))
 

@@ -137,10 +137,11 @@ def test_s81_idle_connections_change_nothing(plane: Plane) -> None:
 
 def test_s81_connections_over_the_cap_are_closed_at_once(tmp_path: Path) -> None:
     with running_plane(tmp_path, limits={"max_connections": 5}) as plane, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(plane.connect()) for _ in range(5)]
-        for client in clients:
-            client.send(get("/public/x"))
-            assert client.read().status == 200
+        clients = []
+        for _ in range(5):  # one after the other: the connection that waited for the port has ended by the last
+            clients.append(stack.enter_context(plane.connect()))
+            clients[-1].send(get("/public/x"))
+            assert clients[-1].read().status == 200
         with plane.connect() as sixth:
             sixth.send(get("/public/x"))
             assert sixth.rest() == b""

@@ -15,6 +15,7 @@ GOOD = {
     Form.METHOD: ["GET", "M-SEARCH", "TRACES", "CONNECTED"],
     Form.PATH: ["/", "/api", "/api/", "/a/b.c/...", "/a/.well-known/~x", "/:a@b,c=d+e"],
     Form.ADDRESS: ["127.0.0.1", "0.0.0.0", "::", "::1", "localhost", "2001:db8::ffff:10.0.0.1", "gateway-1.lan"],
+    Form.NETWORK: ["10.0.0.0/8", "192.0.2.1", "192.0.2.1/32", "0.0.0.0/1", "2001:db8::/32", "::1", "::1/128"],
     Form.UPSTREAM_URL: [
         "http://app",
         "http://app:8000",
@@ -63,6 +64,20 @@ BAD = {
         "/a\n//",
     ],
     Form.ADDRESS: ["1.2.3", "256.1.1.1", ":", ":::", "1::2::3", "[::1]", "a b", "host:80", "http://x", "127.000.0.1"],
+    Form.NETWORK: [
+        "0.0.0.0/0",
+        "::/0",
+        "10.0.0.1/8",
+        "2001:db8::1/32",
+        "10.0.0.0/33",
+        "::/129",
+        "10.0.0.0/255.0.0.0",
+        "10.0.0.0/",
+        "10.0.0",
+        "1::2::3",
+        "fe80::1%eth0",
+        "localhost",
+    ],
     Form.UPSTREAM_URL: [
         "https://app",
         "app:8000",

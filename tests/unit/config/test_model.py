@@ -22,12 +22,11 @@ users: {sqlite: ./gateway.sqlite3}
 """
 
 
-def _with_cors() -> str:
-    """The example with the section that it has commented out."""
-    head, section, tail = EXAMPLE.read_text(encoding="utf-8").partition("#cors:\n")
-    assert section
-    block, blank, tail = tail.partition("\n\n")
-    return head + "cors:\n" + re.sub(r"^#", "", block, flags=re.MULTILINE) + blank + tail
+def _with_all_sections() -> str:
+    """The example with the sections that it has commented out."""
+    text, count = re.subn(r"^( *)#((?:  )*[a-z_]+:)", r"\1\2", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert count > 7
+    return text
 
 
 def test_the_example_runs_with_two_variables_and_says_the_defaults() -> None:
@@ -37,18 +36,19 @@ def test_the_example_runs_with_two_variables_and_says_the_defaults() -> None:
 
 
 def test_what_the_example_has_commented_out_loads_too() -> None:
-    config = loads(_with_cors(), "c.yaml", ENVIRON).config
+    config = loads(_with_all_sections(), "c.yaml", ENVIRON).config
     assert config.cors == Config.__dataclass_fields__["cors"].type or config.cors is not None
     assert config.cors.allow_origins == ("https://app.example.org",)
+    assert config.listen.tls is not None
 
 
 def test_every_key_is_in_the_example_with_its_default() -> None:
-    tree = yaml.safe_load(_with_cors())
+    tree = yaml.safe_load(_with_all_sections())
     for path, key in keys():
         value = tree
         for step in path.replace("upstreams.NAME", "upstreams.backend").replace("routes[]", "routes.0").split("."):
             value = value[int(step)] if isinstance(value, list) else value[step]
-        if key.is_required or isinstance(key.shape, Section) or path == "cors":
+        if key.is_required or isinstance(key.shape, Section) or path in {"cors", "listen.tls"}:
             continue
         expected = default_text(key.shape, key.default)
         assert _same(value, expected), path

@@ -108,7 +108,10 @@ users: {sqlite: x.db}
 
 def test_s88_unknown_keys_are_refused_with_the_nearest_match() -> None:
     assert refusals(listen="{adress: x}") == ["listen.adress: unknown key `adress`; did you mean `address`?"]
-    assert refusals(listen="{zzz: x}") == ["listen.zzz: unknown key `zzz`; the keys here are address, port, access_log"]
+    assert refusals(listen="{zzz: x}") == [
+        "listen.zzz: unknown key `zzz`; the keys here are address, port, "
+        "access_log, tls, trusted_proxies, proxy_protocol_from"
+    ]
     (sentence,) = refusals(listen=f"{{{'p' * 5000}: x}}")
     assert len(sentence) < 250
     assert refusals(on="1")[0].startswith("on: unknown key `on`; the keys here are tokens, upstreams,")

@@ -1,0 +1,46 @@
+"""How many client connections there may be, in total and from one address."""
+
+from typing import Final
+
+from gateway.http.addresses import Address, Networks, group_of
+
+NOT_COUNTED: Final = 0
+"""The group of a connection that counts in the total alone."""
+
+
+class ConnectionCaps:
+    """Counts by address only where there is a cap on that, so the table grows no further than the total.
+
+    Connections from `exempt` carry the requests of many clients.
+    """
+
+    __slots__ = ("_by_group", "_exempt", "_per_address", "_total")
+
+    def __init__(self, *, total: int, per_address: int | None, exempt: Networks) -> None:
+        self._total = total
+        self._per_address = per_address
+        self._exempt = exempt
+        self._by_group: dict[int, int] = {}
+
+    def has_room(self, connections: int) -> bool:
+        return connections < self._total
+
+    def take(self, address: Address) -> int | None:
+        """The group that one more connection is counted in, to be given back; None when the group is full."""
+        if self._per_address is None or address in self._exempt:
+            return NOT_COUNTED
+        group = group_of(address)
+        count = self._by_group.get(group, 0)
+        if count >= self._per_address:
+            return None
+        self._by_group[group] = count + 1
+        return group
+
+    def give_back(self, group: int) -> None:
+        if group == NOT_COUNTED:
+            return
+        count = self._by_group[group] - 1
+        if count:
+            self._by_group[group] = count
+        else:
+            del self._by_group[group]

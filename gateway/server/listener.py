@@ -1,0 +1,192 @@
+"""Accepts client connections: counts them, reads the head that a balancer puts before them, starts TLS.
+
+asyncio's own server would make a transport, a protocol and, with TLS, a handshake for a connection that is over the
+caps; it has one TLS context for all its life; and it reads bytes before anybody can say that they are no HTTP. Here a
+socket stays a bare socket until it is known whose it is. That costs about 10 µs a connection more.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gateway.http.addresses import Networks, parse_address
+from gateway.http.proxy_protocol import ProxyHead, ProxyHeadError, read_proxy_head
+from gateway.observability.counted_warning import CountedWarning
+from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.data_plane import DataPlane
+from gateway.tasks import spawn
+
+logger: Final = logging.getLogger("gateway")
+
+BACKLOG: Final = 1024
+_ACCEPTS_AT_ONCE: Final = 64  # then the others of the loop have their turn
+_OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_RETRY_SECONDS: Final = 1.0
+_CLOSE_NOTIFY_SECONDS: Final = 3.0
+
+
+async def bind(address: str, port: int) -> list[socket.socket]:
+    """A socket for each address that `address` stands for. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, name in dict.fromkeys(found):
+            sock = socket.socket(family, kind, protocol)
+            sockets.append(sock)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(name)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+class Listener:
+    """Listens on bound sockets from `start` to `close`, and owns them.
+
+    `context` gives the TLS context for the next handshake, None without TLS. A connection from `balancers` must begin
+    with a head of the PROXY protocol; from others such a head is no HTTP. `opening_timeout` is for that head, and again
+    for the handshake.
+    """
+
+    def __init__(
+        self,
+        *,
+        sockets: Sequence[socket.socket],
+        plane: DataPlane,
+        context: Callable[[], ssl.SSLContext] | None,
+        balancers: Networks,
+        opening_timeout: float,
+    ) -> None:
+        self._sockets = tuple(sockets)
+        self._plane = plane
+        self._context = context
+        self._balancers = balancers
+        self._opening_timeout = opening_timeout
+        self._loop = asyncio.get_running_loop()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._over_cap = CountedWarning(logger, "connections_over_cap", now=self._loop.time)
+        self._bad_heads = CountedWarning(logger, "proxy_head_refused", now=self._loop.time)
+        self._bad_handshakes = CountedWarning(logger, "handshake_failed", now=self._loop.time)
+        self._no_descriptors = CountedWarning(logger, "accept_failed", now=self._loop.time)
+
+    def start(self) -> None:
+        for sock in self._sockets:
+            sock.listen(BACKLOG)
+            self._loop.add_reader(sock, self._on_acceptable, sock)
+
+    def close(self) -> None:
+        """No more connections; those that are open go on, those that have not begun to speak HTTP end."""
+        for sock in self._sockets:
+            if sock.fileno() >= 0:
+                self._loop.remove_reader(sock)
+                sock.close()
+        for task in self._opening:
+            task.cancel()
+
+    def _on_acceptable(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                sock, name = listening.accept()
+            except OSError as error:
+                if error.errno in _OUT_OF_DESCRIPTORS:
+                    self._pause(listening, error)
+                return  # nothing left to accept, or gone before it was
+            self._accept(sock, name[0])
+
+    def _pause(self, listening: socket.socket, error: OSError) -> None:
+        """The backlog stays readable, so without a pause this would spin."""
+        self._no_descriptors.note("", error.strerror or "")
+        self._loop.remove_reader(listening)
+        self._loop.call_later(_RETRY_SECONDS, self._resume, listening)
+
+    def _resume(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            self._loop.add_reader(listening, self._on_acceptable, listening)
+
+    def _accept(self, sock: socket.socket, peer: str) -> None:
+        connection = self._plane.new_connection()
+        if connection is None:
+            sock.close()
+            self._over_cap.note(peer, "in total")
+            return
+        sock.setblocking(False)
+        task = spawn(self._open(sock, peer, connection), name="open_connection")
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, sock: socket.socket, peer: str, connection: ClientConnection) -> None:
+        """Until the connection's protocol has its transport; whatever stands against that is the peer's doing."""
+        is_open = False
+        try:
+            is_open = await self._introduce(sock, peer, connection)
+            if not is_open:
+                sock.close()
+                return
+            is_open = await self._connect(sock, peer, connection)
+        finally:
+            if not is_open:
+                self._plane.on_client_lost(connection)
+
+    async def _introduce(self, sock: socket.socket, peer: str, connection: ClientConnection) -> bool:
+        """Whether the connection may be opened."""
+        address = parse_address(peer)
+        is_tls = self._context is not None
+        if address in self._balancers:
+            head = await self._read_proxy_head(sock, peer)
+            if head is None:
+                return False
+            address = head.source or address
+            is_tls = is_tls or head.is_tls
+        if self._plane.introduce(connection, address, is_tls=is_tls):
+            return True
+        self._over_cap.note(str(address), "from one address")
+        return False
+
+    async def _read_proxy_head(self, sock: socket.socket, peer: str) -> ProxyHead | None:
+        """None when the connection ended, or the time, before the head did, or it is none."""
+        data = b""
+        try:
+            async with asyncio.timeout(self._opening_timeout):
+                while not isinstance(found := read_proxy_head(data), ProxyHead):
+                    more = await self._loop.sock_recv(sock, found)
+                    if not more:
+                        # Balancers look whether the port is open in this way; with less than a head it is a fault.
+                        return None
+                    data += more
+        except ProxyHeadError as error:
+            self._bad_heads.note(peer, str(error))
+            return None
+        except OSError as error:
+            self._bad_heads.note(peer, "nothing came in time" if isinstance(error, TimeoutError) else str(error))
+            return None
+        return found
+
+    async def _connect(self, sock: socket.socket, peer: str, connection: ClientConnection) -> bool:
+        """From here on the socket is the transport's, which closes it."""
+        try:
+            if self._context is None:
+                await self._loop.connect_accepted_socket(lambda: connection, sock)
+            else:
+                await self._loop.connect_accepted_socket(
+                    lambda: connection,
+                    sock,
+                    ssl=self._context(),
+                    ssl_handshake_timeout=self._opening_timeout,
+                    ssl_shutdown_timeout=_CLOSE_NOTIFY_SECONDS,
+                )
+        except ssl.SSLError as error:
+            self._bad_handshakes.note(peer, error.reason or "")
+            return False
+        except OSError:
+            return False
+        return True
