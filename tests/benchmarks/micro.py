@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.micro [--iterations 20000]
 
-The gateway is started as it is, on an event loop that keeps its protocol factory and hands out transports in memory. So
+The gateway is started as it is, on an event loop that hands out transports in memory. So
 everything here is the product's own: configuration, composition, protocols. What is missing beside a real request are
 the system calls (two receives, two sends, a look at the sockets) and the loop.
 """
@@ -12,11 +12,13 @@ import asyncio
 import contextlib
 import gc
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -76,14 +78,19 @@ class MemoryTransport(asyncio.Transport):
 
 
 class MemoryLoop(uvloop.Loop):
-    """Keeps the listener's protocol factory; an upstream that is dialled is a transport in memory."""
+    """A client that is accepted and an upstream that is dialled have transports in memory."""
 
-    new_client: Callable[[], Any]
+    client: Any = None
+    client_transport: "MemoryTransport"
     upstream: Any = None
 
-    async def create_server(self, protocol_factory: Callable[[], Any], *args: Any, **named: Any) -> Any:
-        self.new_client = protocol_factory
-        return await super().create_server(protocol_factory, *args, **named)
+    async def connect_accepted_socket(
+        self, protocol_factory: Callable[[], Any], sock: socket.socket, **_: Any
+    ) -> tuple[Any, Any]:
+        sock.close()
+        self.client_transport, self.client = MemoryTransport(), protocol_factory()
+        self.client.connection_made(self.client_transport)
+        return self.client_transport, self.client
 
     async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
         self.upstream = protocol_factory()
@@ -97,10 +104,20 @@ class Subject:
 
     def __init__(self, loop: MemoryLoop) -> None:
         self._loop = loop
-        self._client = loop.new_client()
-        self._transport = MemoryTransport()
-        self._client.connection_made(self._transport)
+        self._client = loop.client
+        self._transport = loop.client_transport
         self.plane: DataPlane = self._client.plane
+
+    @classmethod
+    async def connected_to(cls, port: int) -> "Subject":
+        """The listener accepts a real socket, of which the rest knows nothing."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, MemoryLoop)
+        with socket.create_connection(("127.0.0.1", port)):
+            async with asyncio.timeout(5):
+                while loop.client is None:
+                    await asyncio.sleep(0.001)
+        return cls(loop)
 
     def exchange(self, head: bytes) -> None:
         """Of a token that is known."""
@@ -124,13 +141,11 @@ class Subject:
 
 async def measure(config: Path, *, iterations: int) -> dict[str, float]:
     """Microseconds by step, of a gateway with this configuration."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, MemoryLoop)
     heads = {name: LOADS[name].requests() for name in ("one_token", "field_new", "fields_new", "tokens_new")}
     (known,) = heads["one_token"]
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        async with build(load(config, {"GATEWAY_SIGNING_KEY": SIGNING_KEY})):
-            subject = Subject(loop)
+        async with build(load(config, {"GATEWAY_SIGNING_KEY": SIGNING_KEY})) as gateway:
+            subject = await Subject.connected_to(urlsplit(gateway.url).port or 0)
             steps = _steps(subject.plane, known, heads)
             for name, heads_of in _EXCHANGES.items():
                 await subject.first_exchange(heads[heads_of][0])

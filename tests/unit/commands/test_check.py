@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import write_pair
 from tests.unit.commands.conftest import SIGNING_KEY
 
 Run = Callable[..., tuple[int, str, str]]
@@ -58,3 +59,17 @@ def test_s88_no_secret_is_printed(config_file: Path, run: Run, monkeypatch: pyte
     monkeypatch.setenv("GATEWAY_SIGNING_KEY", key)
     _, out, err = run("check", "--config", config_file)
     assert key not in out + err
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"), [("gateway.key", None), ("other.key", "is not the key of"), ("none.key", "does not exist")]
+)
+def test_a_certificate_is_looked_at_beside_the_file(config_file: Path, run: Run, key: str, problem: str | None) -> None:
+    for name in ("gateway", "other"):
+        write_pair(config_file.parent, name)
+    config_file.write_text(config_file.read_text() + f"listen:\n  tls:\n    certificate: gateway.crt\n    key: {key}\n")
+    code, _, err = run("check", "--config", config_file)
+    assert code == (0 if problem is None else 78)
+    if problem is not None:
+        assert err.startswith(f"{config_file}:15: listen.tls.key: ")
+        assert problem in err
