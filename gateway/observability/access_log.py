@@ -5,16 +5,26 @@ one line. Lines are collected and written a few times a second: a write per requ
 """
 
 import asyncio
-import json
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quote
 from typing import Final, TextIO
 
 _FLUSH_SECONDS: Final = 0.2
 _MAX_PENDING_LINES: Final = 512
 _MAX_PATH: Final = 512
 
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+# A template and the encoder's own quoting: a tenth of a dictionary through json.dumps, which cost more than admission.
+_LINE: Final = (
+    '{"time":"%s.%03d+00:00","client":%s,"method":%s,"path":%s,"status":%d,"bytes":%d,"ms":%.1f,"user":%s,'
+    '"request_id":%s%s}\n'
+)
+
+
+@lru_cache(maxsize=512)  # strangers' input, at most 512 × 8 KiB; paths repeat
+def _quoted_path(target: str) -> str:
+    return quote(target.partition("?")[0][:_MAX_PATH])
 
 
 class AccessLog:
@@ -25,6 +35,8 @@ class AccessLog:
         self._clock = clock
         self._loop = loop
         self._lines: list[str] = []
+        self._second = -1
+        self._second_text = ""
         self._timer: asyncio.TimerHandle | None = None
 
     def write(
@@ -41,20 +53,27 @@ class AccessLog:
         duration: float,
     ) -> None:
         """Record one exchange; `duration` in seconds, shown in milliseconds. The query of `target` is left out."""
-        record: dict[str, object] = {
-            "time": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
-            "client": client,
-            "method": method,
-            "path": target.partition("?")[0][:_MAX_PATH],
-            "status": status,
-            "bytes": bytes_sent,
-            "ms": round(duration * 1000, 1),
-            "user": user_id,
-            "request_id": request_id,
-        }
-        if reason is not None:
-            record["reason"] = reason
-        self._lines.append(_encode(record))
+        now = self._clock()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        self._lines.append(
+            _LINE
+            % (
+                self._second_text,
+                (now - second) * 1000,
+                quote(client),
+                quote(method),
+                _quoted_path(target),
+                status,
+                bytes_sent,
+                duration * 1000,
+                "null" if user_id is None else quote(user_id),
+                quote(request_id),
+                "" if reason is None else f',"reason":{quote(reason)}',
+            )
+        )
         if len(self._lines) >= _MAX_PENDING_LINES:
             self.flush()
         elif self._timer is None:
@@ -69,7 +88,7 @@ class AccessLog:
         if not lines:
             return
         try:
-            self._stream.write("\n".join(lines) + "\n")
+            self._stream.write("".join(lines))
             self._stream.flush()
         except (OSError, ValueError):
             return
