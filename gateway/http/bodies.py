@@ -21,7 +21,10 @@ class FramingError(GatewayError):
 
 
 class Body(Protocol):
-    """A body while it passes."""
+    """A body while it passes. `framing` is the field line, with its end, that announces it to the next peer."""
+
+    @property
+    def framing(self) -> bytes: ...
 
     @property
     def is_complete(self) -> bool: ...
@@ -40,6 +43,7 @@ class NoBody:
     """A message that ends with its head. It has no state: nothing may be fed to it."""
 
     __slots__ = ()
+    framing = b""
     is_complete = True
     rest = b""
 
@@ -63,6 +67,10 @@ class LengthBody:
         self.is_complete = not length
         self.rest = b""
 
+    @property
+    def framing(self) -> bytes:
+        return b"Content-Length: %d\r\n" % self.length
+
     def feed(self, data: bytes) -> bytes:
         remaining = self.remaining - len(data)
         if remaining > 0:
@@ -80,9 +88,10 @@ class LengthBody:
 
 
 class CloseBody:
-    """A response body that ends with its connection."""
+    """A response body that ends with its connection; in chunks from here on, so that its end can be told from a cut."""
 
     __slots__ = ("is_complete", "rest")
+    framing = b"Transfer-Encoding: chunked\r\n"
 
     def __init__(self) -> None:
         self.is_complete = False
@@ -113,6 +122,7 @@ class ChunkedBody:
     """
 
     __slots__ = ("_in_chunk", "_in_trailers", "_line", "_trailer_bytes", "is_complete", "rest")
+    framing = b"Transfer-Encoding: chunked\r\n"
 
     def __init__(self) -> None:
         self._in_chunk = 0

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from gateway.errors import Reason, Refused
-from gateway.http.bodies import Body, ChunkedBody, CloseBody, LengthBody
+from gateway.http.bodies import NO_BODY, Body, ChunkedBody, CloseBody
 from gateway.http.heads import HTTP11
 from gateway.http.requests import Request
 from gateway.http.responses import Response
@@ -50,24 +50,13 @@ def expects_continue(request: Request) -> bool:
     return request.version is HTTP11
 
 
-def request_framing(body: Body) -> bytes:
-    """The one framing field of the upstream request, with its line end; empty without a body."""
-    if isinstance(body, ChunkedBody):
-        return b"Transfer-Encoding: chunked\r\n"
-    if isinstance(body, LengthBody):
-        return b"Content-Length: %d\r\n" % body.length
-    return b""
-
-
 def response_framing(body: Body, response: Response, *, to_http10: bool) -> bytes:
     """The one framing field towards the client, with its line end; empty when the body ends with the connection.
 
     A length beside no body (HEAD, 304) describes the body that a GET would have had and passes.
     """
-    if isinstance(body, LengthBody):
-        return b"Content-Length: %d\r\n" % body.length
-    if isinstance(body, ChunkedBody | CloseBody):
-        return b"" if to_http10 else b"Transfer-Encoding: chunked\r\n"
+    if body is not NO_BODY:
+        return b"" if to_http10 and isinstance(body, ChunkedBody | CloseBody) else body.framing
     # RFC 9110 §8.6: a 204 must not have one.
     if response.content_length is not None and response.status != 204:
         return b"Content-Length: %b\r\n" % response.content_length

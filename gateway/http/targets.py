@@ -43,7 +43,7 @@ class Doubt:
     readings: frozenset[str]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """`path` is canonical and starts with `/`; `query` is empty or starts with `?` and is as the client sent it.
 

@@ -6,6 +6,7 @@ import itertools
 import secrets
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Reason, Refused
@@ -15,14 +16,17 @@ from gateway.http.forwarding import TrustedProxies, connection_origin
 from gateway.http.replies import Replies
 from gateway.http.requests import Request, RequestReader
 from gateway.http.routes import RouteTable
-from gateway.http.targets import Doubt, Target, parse_target
+from gateway.http.targets import Doubt, parse_target
 from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.connection_caps import ConnectionCaps
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.plan import ClientLimits, RoutePlan
+from gateway.proxy.plan import ClientLimits, Destination, RoutePlan
 
+# Targets repeat. They are strangers' input, so few and short ones are remembered: about 1.5 MiB at the worst.
+_MAX_KNOWN_TARGETS: Final = 1024
+_MAX_KNOWN_TARGET: Final = 512
 _NOT_PASSED_ON: Final = frozenset({"CONNECT", "TRACE"})
 
 
@@ -65,6 +69,7 @@ class DataPlane:
         self._access_log = access_log
         self._trusted_requests = trusted_requests
         self._caps = caps
+        self._known_destination = lru_cache(maxsize=_MAX_KNOWN_TARGETS)(self._find_destination)
         self._connections: set[ClientConnection] = set()
         self._date_second = -1
         self._date_line = b""
@@ -84,22 +89,21 @@ class DataPlane:
             self._date_line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
         return self._date_line
 
-    def parse_target(self, request: Request) -> Target:
-        """The canonical target. Raises `Refused`: METHOD_NOT_SUPPORTED, TARGET_TOO_LONG, BAD_TARGET."""
+    def destination(self, request: Request) -> Destination:
+        """Where the request leads. Raises `Refused`: METHOD_NOT_SUPPORTED, TARGET_TOO_LONG, BAD_TARGET."""
         if request.method in _NOT_PASSED_ON:
             raise Refused(Reason.METHOD_NOT_SUPPORTED)
-        if len(request.target) > self.limits.max_target_bytes:
-            raise Refused(Reason.TARGET_TOO_LONG)
-        return parse_target(request.target)
+        target = request.target
+        return self._known_destination(target) if len(target) <= _MAX_KNOWN_TARGET else self._find_destination(target)
 
-    def plan_for(self, target: Target) -> RoutePlan:
-        """The plan of the route that matches. Raises `Refused`: NO_ROUTE; BAD_TARGET where a path stays in doubt."""
+    def _find_destination(self, raw: str) -> Destination:
+        if len(raw) > self.limits.max_target_bytes:
+            raise Refused(Reason.TARGET_TOO_LONG)
+        target = parse_target(raw)
         plan = self.routes.match(target.path)
         if target.doubt is not None:
             self._settle(target.doubt, plan)
-        if plan is None:
-            raise Refused(Reason.NO_ROUTE)
-        return plan
+        return Destination(target, plan, b"" if plan is None else plan.upstream_target(target))
 
     def _settle(self, doubt: Doubt, plan: RoutePlan | None) -> None:
         """Raises `Refused(BAD_TARGET)` unless the route allows it and all readings fall on it (checklist 20)."""

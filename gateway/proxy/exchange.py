@@ -31,7 +31,6 @@ from gateway.http.rewriting import (
     accepted_request_id,
     client_host,
     expects_continue,
-    request_framing,
     response_fields,
     upstream_lines,
 )
@@ -129,19 +128,21 @@ class Exchange:
             if body is NO_BODY:
                 self.client.keep_for_later(rest)
             else:
-                self._framing = request_framing(body)
+                self._framing = body.framing
                 self._payload = self._cut(rest)
             self.awaits_continue = expects_continue(request) and not body.is_complete
-            target = plane.parse_target(request)
-            host = client_host(request, target)
+            destination = plane.destination(request)
+            host = client_host(request, destination.target)
             if request.is_preflight and plane.cors is not None and request.method == "OPTIONS" and request.origin:
                 self._answer_preflight(plane.cors.preflight_fields(request.origin))
                 return
-            self.plan = plan = plane.plan_for(target)
+            self.plan = plan = destination.plan
+            if plan is None:
+                raise Refused(Reason.NO_ROUTE)
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
             self._head_lines = upstream_lines(
                 request,
-                plan.upstream_target(target),
+                destination.upstream_target,
                 plan.host or host or plan.pool.host,
                 token_field=plane.token_field if plan.keeps_token else None,
                 keeps_overrides=plan.policy.allowed_methods is None,

@@ -37,6 +37,15 @@ class RoutePlan:
         return f"Allow: {methods}\r\n".encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a request target leads: the route's plan, None where there is no route, and the target for the upstream."""
+
+    target: Target
+    plan: RoutePlan | None
+    upstream_target: bytes
+
+
 @dataclass(slots=True, kw_only=True)
 class ClientLimits:
     """Bounds on a client connection: bytes and seconds."""
