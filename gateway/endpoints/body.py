@@ -19,7 +19,7 @@ MAX_BODY_BYTES: Final = 64 * 1024
 MAX_FORM_FIELDS: Final = 1000  # Django's
 
 # The parser's own bound is Python's stack, which differs by version from 1000 levels to more than a body can hold.
-MAX_JSON_DEPTH: Final = 500
+MAX_JSON_DEPTH: Final = 600
 
 # One that is not closed ends with the body: a search that failed would begin again at each quote in it.
 _JSON_TEXTS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
