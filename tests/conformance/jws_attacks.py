@@ -103,7 +103,7 @@ def _brings_its_key(name: str, value: Callable[[Signer], Any]) -> Attack:
     return lambda signer: signer.stranger.token({**signer.header, name: value(signer)})
 
 
-# RFC 7515 §5.2, §7; RFC 8725 §3. For every algorithm.
+# RFC 7515 §5.2, §7; RFC 8725 §3. For every algorithm. Rows of the security checklist carry its numbers.
 COMMON: dict[str, Attack] = {
     "modified signature, first bit": lambda s: s.signed_by(lambda data: flipped(s.sign(data), 0)),
     "modified signature, in the middle": lambda s: s.signed_by(
@@ -176,25 +176,25 @@ COMMON: dict[str, Attack] = {
     "payload in a list": lambda s: s.token(payload=b"[" + PAYLOAD + b"]"),
     "payload is a token": lambda s: s.token({**s.header, "cty": "JWT"}, payload=s.token()),
     # RFC 7515 §4.1.11, RFC 7797.
-    "critical extension": _with_header(crit=["exp"], exp=NOW + 300),
-    "critical extension that nobody knows": _with_header(crit=["x"], x=1),
-    "critical, and empty": _with_header(crit=[]),
-    "critical, and null": _with_header(crit=None),
-    "critical, and text": _with_header(crit="exp"),
-    "unencoded payload, critical": lambda s: s.over(
+    "s33-critical extension": _with_header(crit=["exp"], exp=NOW + 300),
+    "s33-critical extension that nobody knows": _with_header(crit=["x"], x=1),
+    "s33-critical, and empty": _with_header(crit=[]),
+    "s33-critical, and null": _with_header(crit=None),
+    "s33-critical, and text": _with_header(crit="exp"),
+    "s33-unencoded payload, critical": lambda s: s.over(
         b64(json.dumps({**s.header, "b64": False, "crit": ["b64"]}).encode()) + b"." + PAYLOAD
     ),
     "unencoded payload": lambda s: s.over(b64(json.dumps({**s.header, "b64": False}).encode()) + b"." + PAYLOAD),
     "encoded payload that says it is not": _with_header(b64=False),
     # RFC 8725 §3.10, CVE-2018-0114: who brings the key along is nobody.
-    "brings its key": _brings_its_key("jwk", _jwk),
-    "brings its key set": _brings_its_key("jwks", lambda s: {"keys": [_jwk(s)]}),
-    "names a key set of its own": _brings_its_key("jku", lambda s: "https://evil.example/jwks.json"),
-    "names a certificate of its own": _brings_its_key("x5u", lambda s: "https://evil.example/key.pem"),
-    "brings a certificate": _brings_its_key("x5c", lambda s: ["MIIB"]),
-    "names a key file": _brings_its_key("kid", lambda s: "../../../../dev/null"),
-    "names a key by a query": _brings_its_key("kid", lambda s: "x' UNION SELECT 'key' --"),
-    "key name is no text": _with_header(kid=["a"]),
+    "s32-brings its key": _brings_its_key("jwk", _jwk),
+    "s32-brings its key set": _brings_its_key("jwks", lambda s: {"keys": [_jwk(s)]}),
+    "s32-names a key set of its own": _brings_its_key("jku", lambda s: "https://evil.example/jwks.json"),
+    "s32-names a certificate of its own": _brings_its_key("x5u", lambda s: "https://evil.example/key.pem"),
+    "s32-brings a certificate": _brings_its_key("x5c", lambda s: ["MIIB"]),
+    "s32-names a key file": _brings_its_key("kid", lambda s: "../../../../dev/null"),
+    "s32-names a key by a query": _brings_its_key("kid", lambda s: "x' UNION SELECT 'key' --"),
+    "s32-key name is no text": _with_header(kid=["a"]),
     "another key": lambda s: s.stranger.token(),
     # RFC 7515 §2, RFC 4648 §3: one spelling.
     "padded header": _respelled(lambda text: text + b"=" * (-len(text) % 4), segment=0),
@@ -237,8 +237,8 @@ GOOD: dict[str, Attack] = {
     "blanks in the header": lambda s: s.token(b'\n{ "alg" :\t"%b" }\r' % s.algorithm.encode()),
     "escapes in the header": lambda s: s.token(b'{"\\u0061lg":"%b"}' % s.algorithm.encode()),
     "algorithm twice, ours at last": lambda s: s.token(b'{"alg":"none","alg":"%b"}' % s.algorithm.encode()),
-    "a key name": _with_header(kid="../../etc/passwd"),
-    "names of other keys that nobody looks at": lambda s: s.token(
+    "s32-a key name": _with_header(kid="../../etc/passwd"),
+    "s32-names of other keys that nobody looks at": lambda s: s.token(
         {**s.header, "jwk": _jwk(s), "jku": "https://evil.example/", "x5u": "https://evil.example/", "x5c": ["MIIB"]}
     ),
     "encoded payload that says so": _with_header(b64=True),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.data_plane import HOST, Plane, bearer, get, running_plane
+from tests.integration.data_plane import HOST, Plane, bearer, chunked, get, post, running_plane
 from tests.integration.raw_client import assert_refusal
 
 
@@ -219,6 +219,26 @@ def test_s23_every_method_needs_the_token(plane: Plane, method: str) -> None:
 def test_no_other_field_opens_a_route(plane: Plane, line: bytes) -> None:
     assert_refusal(plane.ask(get("/required/x", line)), 401)
     assert plane.upstream.requests == []
+
+
+GOOD_TOKEN = bearer().removeprefix(b"Authorization: Bearer ")
+OTHER_PLACES = {
+    "query": get("/required/x?token=%b&access_token=%b&jwt=%b"),
+    "form": post("/required/x", b"access_token=" + GOOD_TOKEN, b"Content-Type: application/x-www-form-urlencoded"),
+    "cookie": get("/required/x", b"Cookie: access=%b; access_token=%b; Authorization=Bearer %b"),
+    "proxy-authorization": get("/required/x", b"Proxy-Authorization: Bearer %b"),
+    "other-field": get("/required/x", b"X-Access-Token: %b", b"X-Authorization: Bearer %b", b"Access-Token: %b"),
+    "other-spelling": get("/required/x", b"Authorization_: Bearer %b", b"HTTP_AUTHORIZATION: Bearer %b"),
+    "path": get("/required/%b"),
+    "trailer": chunked("/required/x", b"0\r\nAuthorization: Bearer %b\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("raw", OTHER_PLACES.values(), ids=[f"s40-{name}" for name in OTHER_PLACES])
+def test_token_counts_in_its_field_alone(plane: Plane, raw: bytes) -> None:
+    assert_refusal(plane.ask(raw.replace(b"%b", GOOD_TOKEN)), 401)
+    assert plane.upstream.requests == []
+    assert plane.ask(get("/required/x", b"Authorization: Bearer " + GOOD_TOKEN)).status == 200
 
 
 def test_s24_host_does_not_choose_the_rule(plane: Plane) -> None:

@@ -1,5 +1,6 @@
 import base64
 import contextlib
+import hmac
 import json
 from collections.abc import Callable
 from functools import partial
@@ -229,6 +230,56 @@ def test_s31_none_has_no_way_in_whatever_the_key() -> None:
         for signature in (b"", b64(b""), b"AAAA"):
             encoded = unsigned({"alg": name, "typ": "JWT"}) + signature
             assert reason_of(lambda e=encoded: verifier().decode(e, NOW)) is Reason.TOKEN_INVALID
+
+
+NO_TIMES = [
+    '"soon"',
+    '""',
+    "null",
+    "[1]",
+    "{}",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e400",
+    "9" * 400,
+    "9" * 5000,
+    f'"{int(NOW) + 300}"',
+]
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
+@pytest.mark.parametrize("value", NO_TIMES, ids=lambda value: value[:12])
+def test_s35_a_time_is_a_finite_number(claim: str, value: str) -> None:
+    assert reason_of(lambda: verifier().decode(with_text(f'"{claim}":{value}'), NOW)) is Reason.TOKEN_INVALID
+
+
+def test_s35_true_is_the_number_1_as_in_the_library_and_opens_nothing() -> None:
+    assert reason_of(lambda: verifier().decode(token({"exp": True}), NOW)) is Reason.TOKEN_EXPIRED
+    for claim in ("iat", "nbf"):
+        assert verifier().decode(token({claim: True}), NOW) == verifier().decode(token({claim: 1}), NOW)
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_s91_signatures_are_compared_in_constant_time(
+    keyrings: dict[str, Keyring], algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[set[int]] = []
+    compare = hmac.compare_digest
+
+    def spy(one: bytes, other: bytes) -> bool:
+        compared.append({len(one), len(other)})
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    good = jwt.encode(CLAIMS, keyrings[algorithm].signing_key, algorithm=algorithm).encode()
+    verifier(keyrings[algorithm]).decode(good, NOW)
+    signed = good.rpartition(b".")[0]
+    for length in (32, 48, 64):
+        forged = signed + b"." + b64(bytes(length))
+        assert reason_of(partial(verifier(keyrings[algorithm]).decode, forged, NOW)) is Reason.TOKEN_INVALID
+    ours = int(algorithm[2:]) // 8
+    assert compared == [{ours}, {ours, 32}, {ours, 48}, {ours, 64}]
 
 
 def test_s36_the_last_of_two_names_counts() -> None:

@@ -1,0 +1,45 @@
+"""What is shipped beside the code, as far as promises stand in it."""
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+TOP = Path(__file__).parents[2]
+# Each older release has a published bypass or denial of service that reaches this program.
+FLOORS = {"aiohttp": (3, 14, 5), "PyJWT": (2, 15, 1), "PyYAML": (6, 0, 0)}
+
+
+def version(text: str) -> tuple[int, ...]:
+    numbers = [int(number) for number in re.findall(r"\d+", text)[:3]]
+    return tuple(numbers + [0] * (3 - len(numbers)))
+
+
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    return table
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_s92_no_older_release_of_a_dependency_is_installed(name: str) -> None:
+    [requirement] = [each for each in project()["dependencies"] if re.match(rf"{name}\b", each)]
+    floor = re.search(r">=\s*([\d.]+)", requirement)
+    assert floor is not None
+    assert version(floor[1]) >= FLOORS[name]
+    assert version(importlib.metadata.version(name)) >= FLOORS[name]
+
+
+def test_s94_the_example_lets_nobody_reach_the_backend_around_the_gateway() -> None:
+    readme = (TOP / "README.md").read_text()
+    [block] = re.findall(r"```yaml\n(services:.*?)```", readme, re.DOTALL)
+    services = yaml.safe_load(block)["services"]
+    backend = services["backend"]
+    assert backend["network_mode"] == "service:gateway"
+    assert "ports" not in backend
+    assert services["gateway"]["read_only"] is True
+    sentences = " ".join(readme.split())
+    assert "whoever reaches the backend directly can claim to be anyone" in sentences
