@@ -43,3 +43,9 @@ def test_s94_the_example_lets_nobody_reach_the_backend_around_the_gateway() -> N
     assert services["gateway"]["read_only"] is True
     sentences = " ".join(readme.split())
     assert "whoever reaches the backend directly can claim to be anyone" in sentences
+
+
+def test_s90_the_image_does_not_run_as_root() -> None:
+    users = re.findall(r"^USER (\d+):(\d+)$", (TOP / "deploy/Dockerfile").read_text(), re.MULTILINE)
+    assert users
+    assert all(int(number) > 0 for pair in users for number in pair)

@@ -1,0 +1,191 @@
+"""Token → principal: what is asked on every request, and what once a token."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from gateway.auth.bearer import BearerReader
+from gateway.auth.identity import IdentityRenderer
+from gateway.auth.keyring import build_keyring, generate_key
+from gateway.auth.policy import RoutePolicy
+from gateway.auth.revocation import RevocationList
+from gateway.auth.verifier import TokenVerifier
+from gateway.errors import Reason, Refused
+from gateway.proxy.admission import Admission, UnknownUser
+from gateway.sqlite_file import SqliteFile
+from gateway.types import Access, Principal, Revocation, RevokedKind, Secret
+from gateway.users.sqlite import SqliteUserDirectory
+
+NOW = 1_800_000_000
+KEY = generate_key("HS256")
+REQUIRED = RoutePolicy(access=Access.REQUIRED)
+OPTIONAL = RoutePolicy(access=Access.OPTIONAL)
+PUBLIC = RoutePolicy(access=Access.PUBLIC)
+STATELESS = RoutePolicy(access=Access.REQUIRED, is_stateless=True)
+
+
+class World:
+    def __init__(self, path: Path, leeway: float = 0) -> None:
+        self.directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
+        self.revocations = RevocationList()
+        self.admission = Admission(
+            bearer=BearerReader(schemes=("Bearer",)),
+            verifier=TokenVerifier(
+                keyring=build_keyring("HS256", Secret(KEY), None),
+                leeway=leeway,
+                audience=(),
+                issuer=None,
+                user_id_claim="user_id",
+                token_type_claim="token_type",
+                jti_claim="jti",
+            ),
+            identity=IdentityRenderer(fields={"X-Tenant": "tenant"}, refuses_unsafe=False),
+            revocations=self.revocations,
+            directory=self.directory,
+            leeway=leeway,
+            claim_names=("sid", "roles"),
+            max_tokens=10,
+        )
+
+    async def prepare(self) -> None:
+        await self.directory.prepare()
+        user = await self.directory.add(username="alice", email="", roles=(), password_hash="x")
+        self.user_id = user.id
+
+    def bearer(self, **claims: Any) -> list[bytes]:
+        usual = {"token_type": "access", "exp": NOW + 300, "jti": "t1", "sid": "s1", "user_id": self.user_id}
+        payload = {name: value for name, value in {**usual, **claims}.items() if value is not ...}
+        return [b"Bearer " + jwt.encode(payload, KEY, "HS256").encode()]
+
+    def refusal(self, policy: RoutePolicy, fields: list[bytes] | None, now: float = NOW) -> Reason:
+        with pytest.raises(Refused) as caught:
+            self.admission.recognise(policy, fields, now)
+        return caught.value.reason
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path / "gateway.sqlite3")
+    await world.prepare()
+    yield world
+    await world.directory.close()
+
+
+async def known(world: World, fields: list[bytes]) -> Principal:
+    """The principal of a token after its first sight on a route that looks the user up."""
+    first = world.admission.recognise(REQUIRED, fields, NOW)
+    assert isinstance(first, UnknownUser)
+    return await world.admission.look_up(first)
+
+
+async def test_a_principal_is_what_the_token_says(world: World) -> None:
+    principal = world.admission.recognise(STATELESS, world.bearer(tenant="north", roles=["a", "b"]), NOW)
+    assert principal == Principal(
+        user_id=world.user_id,
+        token_id="t1",
+        session_id="s1",
+        expires_at=NOW + 300,
+        roles=frozenset({"a", "b"}),
+        identity=f"X-User-Id: {world.user_id}\r\nX-Tenant: north".encode(),
+    )
+
+
+@pytest.mark.parametrize("roles", ["admin", {"admin": True}, ["admin", 1], [["admin"]], None, True, 7, ...])
+async def test_s38_any_other_shape_of_roles_is_no_role(world: World, roles: object) -> None:
+    principal = world.admission.recognise(STATELESS, world.bearer(roles=roles), NOW)
+    assert isinstance(principal, Principal)
+    assert principal.roles == frozenset()
+
+
+async def test_s41_a_public_route_does_not_look_at_the_token(world: World) -> None:
+    for fields in (None, world.bearer(), [b"Bearer x"], [b"Bearer"], [b"Bearer a", b"Bearer b"]):
+        assert world.admission.recognise(PUBLIC, fields, NOW) is None
+
+
+async def test_an_anonymous_request_is_nobodys(world: World) -> None:
+    for policy in (OPTIONAL, REQUIRED):
+        assert world.admission.recognise(policy, None, NOW) is None
+        assert world.admission.recognise(policy, [b"Basic YTpi"], NOW) is None
+
+
+@pytest.mark.parametrize("policy", [OPTIONAL, REQUIRED, STATELESS])
+async def test_a_bad_token_is_refused_and_not_anonymous(world: World, policy: RoutePolicy) -> None:
+    assert world.refusal(policy, [b"Bearer x"]) is Reason.TOKEN_INVALID
+    assert world.refusal(policy, [b"Bearer a b"]) is Reason.BAD_AUTHORIZATION_HEADER
+    assert world.refusal(policy, world.bearer(token_type="refresh")) is Reason.TOKEN_WRONG_TYPE
+    assert world.refusal(policy, world.bearer(user_id=...)) is Reason.TOKEN_NO_USER
+
+
+async def test_the_user_is_looked_up_once_a_token(world: World) -> None:
+    fields = world.bearer()
+    principal = await known(world, fields)
+    assert world.admission.recognise(REQUIRED, fields, NOW) is principal
+    # What a stateless route has seen is no user that anybody looked up.
+    other = world.bearer(jti="t2")
+    assert isinstance(world.admission.recognise(STATELESS, other, NOW), Principal)
+    assert isinstance(world.admission.recognise(REQUIRED, other, NOW), UnknownUser)
+
+
+async def test_a_user_that_is_gone_or_disabled_is_refused_and_not_remembered(world: World) -> None:
+    for fields, change, reason in (
+        (world.bearer(user_id="999"), None, Reason.USER_NOT_FOUND),
+        (world.bearer(), world.directory.set_active("alice", is_active=False), Reason.USER_INACTIVE),
+    ):
+        if change is not None:
+            await change
+        for _ in range(2):
+            with pytest.raises(Refused) as caught:
+                await known(world, fields)
+            assert caught.value.reason is reason
+
+
+async def test_s43_expiry_is_asked_on_every_request(world: World) -> None:
+    fields = world.bearer()
+    await known(world, fields)
+    for policy in (REQUIRED, STATELESS):
+        assert isinstance(world.admission.recognise(policy, fields, NOW + 299), Principal)
+        assert world.refusal(policy, fields, NOW + 300) is Reason.TOKEN_EXPIRED
+
+
+async def test_s43_s44_leeway_counts_for_cached_tokens_as_for_new_ones(tmp_path: Path) -> None:
+    world = World(tmp_path / "leeway.sqlite3", leeway=10)
+    await world.prepare()
+    cached, new = world.bearer(), world.bearer(jti="t2")
+    assert isinstance(world.admission.recognise(STATELESS, cached, NOW), Principal)
+    for fields in (cached, new):
+        assert isinstance(world.admission.recognise(STATELESS, fields, NOW + 309), Principal)
+        assert world.refusal(STATELESS, fields, NOW + 310) is Reason.TOKEN_EXPIRED
+    await world.directory.close()
+
+
+@pytest.mark.parametrize(("kind", "revoked_id"), [(RevokedKind.TOKEN, "t1"), (RevokedKind.SESSION, "s1")])
+async def test_s43_s57_revocation_is_asked_on_every_request(world: World, kind: RevokedKind, revoked_id: str) -> None:
+    fields, other = world.bearer(), world.bearer(jti="t2", sid="s2")
+    for each in (fields, other):
+        await known(world, each)
+        assert isinstance(world.admission.recognise(STATELESS, each, NOW), Principal)
+    world.revocations.add(Revocation(kind=kind, id=revoked_id, expires_at=NOW + 300))
+    for policy in (REQUIRED, STATELESS):
+        assert world.refusal(policy, fields) is Reason.TOKEN_REVOKED
+        assert isinstance(world.admission.recognise(policy, other, NOW), Principal)
+    # One that is seen for the first time after, too; and before its type is looked at, as in the library.
+    assert world.refusal(REQUIRED, world.bearer(token_type="refresh")) is Reason.TOKEN_REVOKED
+
+
+@pytest.mark.parametrize("session_id", [..., None, 7, ["s1"]])
+async def test_a_token_without_a_session_of_text_has_none(world: World, session_id: object) -> None:
+    principal = world.admission.recognise(STATELESS, world.bearer(sid=session_id), NOW)
+    assert isinstance(principal, Principal)
+    assert principal.session_id is None
+
+
+async def test_s43_a_change_of_the_user_during_the_look_up_is_not_forgotten(world: World) -> None:
+    fields = world.bearer()
+    first = world.admission.recognise(REQUIRED, fields, NOW)
+    assert isinstance(first, UnknownUser)
+    world.admission.known_users.forget_users({world.user_id})
+    await world.admission.look_up(first)
+    assert isinstance(world.admission.recognise(REQUIRED, fields, NOW), UnknownUser)
