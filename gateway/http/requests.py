@@ -155,7 +155,10 @@ def _only(earlier: bytes | None, value: bytes, reason: Reason) -> bytes:
 
 
 def _apply_connection(request: Request, connection: bytes) -> None:
-    options = connection_options(connection)
+    try:
+        options = connection_options(connection)
+    except ValueError:
+        raise Refused(Reason.BAD_REQUEST) from None
     # RFC 9112 §9.3: 1.1 stays unless told to close, 1.0 closes unless told to stay.
     request.should_close = b"close" in options or (request.version is HTTP10 and b"keep-alive" not in options)
     request.passed = without_nominated(request.passed, options)

@@ -96,6 +96,8 @@ FRAMING: Final = (
 
 # RFC 9112 §2.2, §5, §5.1, §5.2; RFC 9110 §5.5; checklist 12. CVE-2018-8004, CVE-2019-16276, CVE-2022-35256.
 SYNTAX: Final = (
+    _fielded("s5-connection-of-17-options", b"Connection: " + b", ".join(b"x%d" % number for number in range(17))),
+    _fielded("s5-connection-of-17-equal-options", b"Connection: " + b"a," * 9, b"Connection: " + b"a," * 9),
     _fielded("s12-blank-before-colon", b"X-A : b"),
     _fielded("s12-tab-before-colon", b"X-A\t: b"),
     _head("s12-blank-before-first-field", b"GET /public/x HTTP/1.1", b" X-A: b", HOST),

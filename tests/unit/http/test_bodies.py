@@ -175,6 +175,12 @@ def test_no_body_takes_nothing() -> None:
         NO_BODY.feed(b"a")
 
 
+def test_s14_each_body_announces_itself_in_one_field_of_ours() -> None:
+    assert LengthBody(7).framing == b"Content-Length: 7\r\n"
+    assert ChunkedBody().framing == CloseBody().framing == b"Transfer-Encoding: chunked\r\n"
+    assert NO_BODY.framing == b""
+
+
 def request(*, length: bytes | None = None, coding: bytes | None = None, version: Version = HTTP11) -> Request:
     return Request("POST", "/", version, content_length=length, transfer_encoding=coding)
 

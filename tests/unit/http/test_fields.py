@@ -17,6 +17,7 @@ from gateway.http.fields import (
     fold,
     without_nominated,
 )
+from gateway.http.heads import MalformedHeadError
 
 MANAGED = ("X-User-Id", "Remote-User")
 USES = RequestFieldUses(token_field="Authorization", managed=MANAGED)
@@ -99,6 +100,43 @@ def test_the_tokens_field_is_the_configured_one_and_authorization_passes_then() 
     assert uses.use_of(b"x-token") is Use.TOKEN
     assert uses.use_of(b"X_Token") is Use.DROP
     assert uses.use_of(b"Authorization") is Use.PASS
+
+
+FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto")
+
+
+@pytest.mark.parametrize("name", FORWARDED)
+def test_s6_what_a_trusted_proxy_says_is_kept_aside_in_its_one_proper_spelling(name: str) -> None:
+    trusting = RequestFieldUses(token_field="Authorization", managed=MANAGED, trusts_peer=True)
+    for spelling in (name, name.lower()):
+        assert trusting.use_of(spelling.encode()) is Use.FORWARDED
+        assert USES.use_of(spelling.encode()) is Use.DROP
+    for other in (name.replace("-", "_"), "X-Real-IP", "Forwarded", "X-Forwarded-Prefix"):
+        assert trusting.use_of(other.encode()) is Use.DROP
+
+
+@pytest.mark.parametrize(
+    "name", [b"X User", b"X ", b" X", b"\tX", b"", b"X\x00", b"\xe9", b"X:Y", b"X\r", b'"X"', b"X[]"]
+)
+def test_s12_a_name_that_is_no_token_is_refused_and_not_remembered(name: bytes) -> None:
+    uses = RequestFieldUses(token_field="Authorization", managed=MANAGED)
+    for _ in range(2):
+        with pytest.raises(MalformedHeadError):
+            uses.learn(name)
+    assert uses.by_name == {}
+
+
+def test_s83_remembered_names_are_bounded_in_number_and_length() -> None:
+    uses = RequestFieldUses(token_field="Authorization", managed=MANAGED)
+    remembered = uses.by_name
+    for number in range(3000):
+        assert uses.learn(b"X-%d" % number) is Use.PASS
+        assert uses.by_name is remembered
+        assert len(remembered) <= 1024
+    assert uses.learn(b"X_User_Id") is remembered[b"X_User_Id"] is Use.DROP
+    assert uses.learn(b"x" * 64) is remembered[b"x" * 64] is Use.PASS
+    assert uses.learn(b"x" * 65) is Use.PASS
+    assert b"x" * 65 not in remembered
 
 
 @given(st.text(alphabet=TOKEN_CHARACTERS, min_size=1, max_size=20))

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Reason, Refused
 from gateway.http.fields import RequestFieldUses
+from gateway.http.heads import HTTP11
 from gateway.http.requests import Request, RequestReader
 
 
@@ -135,3 +136,86 @@ def test_s83_the_memory_of_names_is_bounded() -> None:
         assert len(uses.by_name) <= 1024
     assert max(map(len, uses.by_name)) <= 64
     assert reading.read(b"GET / HTTP/1.1\r\nHost: a\r\nX-User-Id: 7\r\nCookie: b\r\n\r\n").passed == [b"Cookie: b"]
+
+
+def test_what_is_read_of_a_request() -> None:
+    request = reader().read(
+        b"PATCH /x HTTP/1.1\r\nHost: a:80\r\nContent-Length: 5\r\nExpect: 100-continue\r\nOrigin: https://b\r\n"
+        b"Access-Control-Request-Method: GET\r\nX-Request-Id: r-1\r\nX-HTTP-Method: PUT\r\nUser-Agent: c\r\n"
+        b"Authorization: Bearer one\r\nauthorization:Bearer two \r\nx-method-override: GET\r\n\r\n"
+    )
+    assert (request.method, request.version, request.host) == ("PATCH", HTTP11, b"a:80")
+    assert (request.content_length, request.expect, request.origin) == (b"5", b"100-continue", b"https://b")
+    assert (request.is_preflight, request.request_id, request.transfer_encoding) == (True, b"r-1", None)
+    assert request.tokens == [b"Bearer one", b"Bearer two"]
+    assert request.method_overrides == [b"X-HTTP-Method: PUT", b"x-method-override: GET"]
+    assert request.passed == [b"Origin: https://b", b"Access-Control-Request-Method: GET", b"User-Agent: c"]
+    assert reader().read(b"GET / HTTP/1.1\r\nTransfer-Encoding: a\r\n\r\n").transfer_encoding == b"a"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"Host: a", Reason.BAD_HOST),
+        (b"Content-Length: 1", Reason.BAD_FRAMING),
+        (b"Transfer-Encoding: chunked", Reason.BAD_FRAMING),
+        (b"Expect: 100-continue", Reason.EXPECTATION_FAILED),
+        (b"Origin: https://a", Reason.BAD_REQUEST),
+        (b"Content-Type: a/b", Reason.BAD_REQUEST),
+        (b"User-Agent: a", Reason.BAD_REQUEST),
+    ],
+)
+def test_s11_s12_what_may_come_once_comes_once_in_any_case(line: bytes, reason: Reason) -> None:
+    for second in (line, line.upper(), line.lower()):
+        for between in ([], [b"X-A: b", b"Content-Range: c"]):
+            with pytest.raises(Refused) as caught:
+                reader().read(b"\r\n".join([b"GET / HTTP/1.1", line, *between, second]) + b"\r\n\r\n")
+            assert caught.value.reason is reason
+    assert isinstance(outcome(reader(), [b"GET / HTTP/1.1", b"Content-Range: x", line]), Request)
+
+
+def test_of_two_request_ids_neither_counts() -> None:
+    request = reader().read(b"GET / HTTP/1.1\r\nX-Request-Id: r-1\r\nX-Request-Id: r-1\r\n\r\n")
+    assert request.request_id == b""
+
+
+def test_s6_what_a_trusted_proxy_says_is_kept_aside() -> None:
+    uses = RequestFieldUses(token_field="Authorization", managed={"X-User-Id"}, trusts_peer=True)
+    head = b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\nx-forwarded-FOR:192.0.2.2\r\nX_Forwarded_For: 3\r\n\r\n"
+    request = RequestReader(uses=uses, max_fields=20).read(head)
+    assert request.forwarded == [(b"x-forwarded-for", b"192.0.2.1"), (b"x-forwarded-for", b"192.0.2.2")]
+    assert request.passed == []
+    assert reader().read(head).forwarded is None
+
+
+@pytest.mark.parametrize(
+    ("version", "lines", "closes"),
+    [
+        (b"1.1", [], False),
+        (b"1.1", [b"Connection: Close"], True),
+        (b"1.1", [b"Connection: x-a", b"Connection:\tclose "], True),
+        (b"1.1", [b"Connection: keep-alive"], False),
+        (b"1.0", [], True),
+        (b"1.0", [b"Connection: Keep-Alive"], False),
+        (b"1.0", [b"Connection: keep-alive, close"], True),
+    ],
+)
+def test_rfc9112_9_3_when_the_connection_ends(version: bytes, lines: list[bytes], closes: bool) -> None:
+    request = outcome(reader(), [b"GET / HTTP/" + version, *lines])
+    assert isinstance(request, Request)
+    assert request.should_close is closes
+
+
+def test_s5_too_many_connection_options_are_refused() -> None:
+    for version in (b"1.1", b"1.0"):
+        lines = [b"GET / HTTP/" + version, b"Connection: " + b"a," * 9, b"Connection: " + b"b," * 9]
+        with pytest.raises(Refused) as caught:
+            reader().read(b"\r\n".join(lines) + b"\r\n\r\n")
+        assert caught.value.reason is Reason.BAD_REQUEST
+
+
+@pytest.mark.parametrize("version", [b"2.0", b"1.2", b"9.9"])
+def test_other_versions_are_told_apart(version: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        reader().read(b"GET / HTTP/" + version + b"\r\nHost: a\r\n\r\n")
+    assert caught.value.reason is Reason.HTTP_VERSION_NOT_SUPPORTED
