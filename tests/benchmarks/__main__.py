@@ -1,6 +1,6 @@
 """The price of a request, beside real peers, in one run: see docs/performance.md.
 
-    python -m tests.benchmarks [--only NAME ...] [--seconds 3] [--rounds 5] [--short] [--json FILE]
+    python -m tests.benchmarks [--only NAME ...] [--seconds 3] [--rounds 5] [--short] [--json FILE] [--docs]
 
 Needs nginx (the upstream) and wrk (the load). HAProxy takes part when it is installed, Caddy and Traefik with the
 `bench` extra. The measured process has one core, load and upstream the other. Only ratios within one run mean something.
@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks import suite
+from tests.benchmarks import chart, suite
 from tests.benchmarks.costs import HAS_TWO_CORES, LOAD_CORE
 from tests.benchmarks.fleet import OTHER, Fleet
 from tests.benchmarks.gateways import VARIANTS, Variant
@@ -22,6 +22,7 @@ from tests.benchmarks.report import Report
 from tests.benchmarks.rounds import note
 from tests.benchmarks.suite import Effort
 from tests.benchmarks.wrk import CONNECTIONS, Wrk
+from tests.integration.processes import CHECKOUT
 
 
 def main() -> None:
@@ -53,6 +54,18 @@ def main() -> None:
     print(report.text())
     if arguments.json:
         arguments.json.write_text(report.json())
+    if arguments.docs:
+        _write_docs(report)
+
+
+def _write_docs(report: Report) -> None:
+    """The chart, and the tables between their two marks."""
+    page = CHECKOUT / "docs" / "performance.md"
+    before, begin, rest = page.read_text().partition("<!-- measured: begin -->\n")
+    _, end, after = rest.partition("<!-- measured: end -->")
+    image = "![CPU time per request by server](performance.svg)"
+    page.write_text(f"{before}{begin}{image}\n\n{report.markdown()}{end}{after}")
+    page.with_suffix(".svg").write_text(chart.render(report.measured, report.titles))
 
 
 def _arguments() -> argparse.Namespace:
@@ -63,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="one second each, small tables: does everything work?")
     parser.add_argument("--compare", type=Path, metavar="CHECKOUT", help="measure another checkout's gateway, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
+    parser.add_argument("--docs", action="store_true", help="write table and chart into docs/performance.*")
     arguments = parser.parse_args()
     arguments.seconds = arguments.seconds or (1 if arguments.short else 3)
     arguments.rounds = arguments.rounds or (1 if arguments.short else 5)

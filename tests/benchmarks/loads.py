@@ -62,6 +62,11 @@ def _forged_token() -> list[bytes]:
     return [_request(sign(header, payload, key=OTHER_KEY))]
 
 
+def _distinct_targets() -> list[bytes]:
+    access = _access_token()
+    return [_request(access, target=f"/hello/{number}?page={number}") for number in range(_NEVER_REMEMBERED)]
+
+
 def _distinct_trace_ids() -> list[bytes]:
     access = _access_token()
     return [
@@ -95,6 +100,7 @@ LOADS = {
     "tokens_64": Load(title="64 tokens", requests=lambda: _distinct_tokens(64)),
     "tokens_new": Load(title="every token new", requests=lambda: _distinct_tokens(_NEVER_REMEMBERED)),
     "token_bad": Load(title="bad token", requests=_forged_token, status=401, body=None),
+    "target_new": Load(title="every target new", requests=_distinct_targets),
     "field_new": Load(title="one field new", requests=_distinct_trace_ids),
     "fields_new": Load(title="all fields new", requests=_distinct_fields),
     "download": Load(title="1 MiB response", requests=_download, body=b"x" * MEBIBYTE, base="download"),

@@ -28,9 +28,8 @@ from gateway.http.fields import ResponseFieldUses
 from gateway.http.requests import Request
 from gateway.http.responses import ResponseReader
 from gateway.http.rewriting import client_host, upstream_lines
-from gateway.http.targets import Target
 from gateway.proxy.data_plane import DataPlane
-from gateway.proxy.plan import RoutePlan
+from gateway.proxy.plan import Destination
 from tests.benchmarks.gateways import VARIANTS, gateway_command
 from tests.benchmarks.loads import LOADS
 from tests.conformance.forging import SIGNING_KEY
@@ -145,7 +144,8 @@ class Subject:
 
 async def measure(config: Path, *, iterations: int) -> dict[str, float]:
     """Microseconds by step, of a gateway with this configuration."""
-    heads = {name: LOADS[name].requests() for name in ("one_token", "field_new", "fields_new", "tokens_new")}
+    loads = ("one_token", "target_new", "field_new", "fields_new", "tokens_new")
+    heads = {name: LOADS[name].requests() for name in loads}
     (known,) = heads["one_token"]
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         async with build(load(config, {"GATEWAY_SIGNING_KEY": SIGNING_KEY})) as gateway:
@@ -169,8 +169,9 @@ _Step = tuple[Callable[[Any], object], list[Any]]
 def _steps(plane: DataPlane, known: bytes, heads: dict[str, list[bytes]]) -> dict[str, _Step]:
     requests, admission = plane.requests, plane.admission
     request = requests.read(known)
-    target = plane.parse_target(request)
-    plan = plane.plan_for(target)
+    destination = plane.destination(request)
+    plan = destination.plan
+    assert plan is not None
     responses = ResponseReader(uses=ResponseFieldUses(owns_cors=False))
     response_head = RESPONSE[: RESPONSE.index(b"\r\n\r\n") + 4]
     now = time.time()
@@ -179,17 +180,18 @@ def _steps(plane: DataPlane, known: bytes, heads: dict[str, list[bytes]]) -> dic
         "parse a head, seen before": (requests.read, [known]),
         "parse a head, one field new": (requests.read, heads["field_new"]),
         "parse a head, all fields but the token new": (requests.read, heads["fields_new"]),
-        "target and route": (lambda one: plane.plan_for(plane.parse_target(one)), [request]),
+        "target and route, seen before": (plane.destination, [request]),
+        "target and route, new": (plane.destination, [requests.read(head) for head in heads["target_new"]]),
         "admit, token known": (lambda one: admission.recognise(plan.policy, one, now), [request.tokens]),
         "admit, token new (signature, claims)": (lambda one: admission.recognise(plan.policy, one, now), tokens),
-        "rewrite": (lambda one: _rewrite(one, target, plan), [request]),
+        "rewrite": (lambda one: _rewrite(one, destination), [request]),
         "read a response head": (responses.read, [response_head]),
     }
 
 
-def _rewrite(request: Request, target: Target, plan: RoutePlan) -> bytes:
-    host = client_host(request, target) or b""
-    lines = upstream_lines(request, plan.upstream_target(target), host, token_field=None, keeps_overrides=True)
+def _rewrite(request: Request, destination: Destination) -> bytes:
+    host = client_host(request, destination.target) or b""
+    lines = upstream_lines(request, destination.upstream_target, host, token_field=None, keeps_overrides=True)
     return b"\r\n".join(lines)
 
 

@@ -19,8 +19,8 @@ class Scenario:
     claims: tuple[Claim, ...]
 
 
-def _beside_first(title: str, contestant: Contestant, bound: float) -> Scenario:
-    """A request that may cost `bound` times the first row's."""
+def _beside_first(title: str, contestant: Contestant, bound: float | None) -> Scenario:
+    """A request that may cost `bound` times the first row's; None: it is only shown."""
     claim = Claim(subject=contestant, reference=FIRST, metric="cpu_us", bound=bound)
     return Scenario(title=title, contestants=(DIRECT, FIRST, contestant), claims=(claim,))
 
@@ -63,6 +63,7 @@ SCENARIOS = {
     "distinct_trace_ids": _beside_first(
         "one field (a trace id) differs in each request", ("gateway", "field_new"), 1.1
     ),
+    "distinct_targets": _beside_first("target differs in each request", ("gateway", "target_new"), None),
     "distinct_fields": _beside_first("all fields differ in each request", ("gateway", "fields_new"), 1.3),
     "access_log": Scenario(
         title="access log on, beside off",
