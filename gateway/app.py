@@ -21,7 +21,7 @@ from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.config.load import Document
-from gateway.config.model import Compat, Config, HostField, UnsafeValue, Upstream
+from gateway.config.model import Compat, Config, Cors, HostField, Route, RouteCors, UnsafeValue, Upstream
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.connection import require_c_parsers
 from gateway.endpoints.hashing import HashingPool
@@ -142,6 +142,17 @@ def _users_in(file: SqliteFile, config: Config) -> SqliteUserDirectory:
     return SqliteUserDirectory(file, login_attribute="email" if by_email else "username")
 
 
+def _cors_policy(cors: Cors) -> CorsPolicy:
+    return CorsPolicy(
+        allow_origins=cors.allow_origins,
+        allow_methods=cors.allow_methods,
+        allow_headers=cors.allow_headers,
+        expose_headers=cors.expose_headers,
+        allow_credentials=cors.allow_credentials,
+        max_age=cors.max_age,
+    )
+
+
 class Gateway:
     """A running gateway: an async context manager that listens while it is entered and drains when it is left."""
 
@@ -152,7 +163,8 @@ class Gateway:
         self._issuer = build_issuer(config, keyring)
         self._revocations = RevocationList()
         self._exit = contextlib.AsyncExitStack()
-        self._responses = ResponseReader(uses=ResponseFieldUses(owns_cors=config.cors is not None))
+        self._responses = ResponseReader(uses=ResponseFieldUses())
+        self._cors = None if config.cors is None else _cors_policy(config.cors)
         self._port = 0
 
     @property
@@ -280,7 +292,7 @@ class Gateway:
         self, admission: Admission, runner: web.AppRunner, loop: asyncio.AbstractEventLoop
     ) -> DataPlane:
         config = self._config
-        limits, cors = config.limits, config.cors
+        limits = config.limits
         proxies = Networks(config.listen.trusted_proxies)
         return DataPlane(
             routes=self._build_routes(runner),
@@ -289,16 +301,7 @@ class Gateway:
             trusted_requests=self._request_reader(trusts_peer=True),
             trusted_proxies=TrustedProxies(proxies) if proxies else None,
             replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),
-            cors=None
-            if cors is None
-            else CorsPolicy(
-                allow_origins=cors.allow_origins,
-                allow_methods=cors.allow_methods,
-                allow_headers=cors.allow_headers,
-                expose_headers=cors.expose_headers,
-                allow_credentials=cors.allow_credentials,
-                max_age=cors.max_age,
-            ),
+            cors=self._cors,
             limits=ClientLimits(
                 max_target_bytes=limits.max_target_bytes,
                 max_head_bytes=limits.max_head_bytes,
@@ -344,6 +347,8 @@ class Gateway:
                 pool=pools[route.upstream],
                 host=pools[route.upstream].host if route.host is HostField.UPSTREAM else None,
                 keeps_token=route.keep_authorization,
+                cors=self._cors_of(route),
+                max_body_bytes=config.limits.max_body_bytes if route.max_body_bytes is None else route.max_body_bytes,
                 allowed_oddities=route.allow_in_path,
                 prefix_replacement=None
                 if route.upstream_path is None
@@ -352,7 +357,10 @@ class Gateway:
             for route in config.routes
         }
         endpoints = RoutePlan(
-            policy=RoutePolicy(access=Access.PUBLIC), pool=self._endpoints_pool(runner), reaches_endpoints=True
+            policy=RoutePolicy(access=Access.PUBLIC),
+            pool=self._endpoints_pool(runner),
+            reaches_endpoints=True,
+            cors=self._cors,
         )
         login = config.login
         exact: dict[str, RoutePlan] = {}
@@ -360,6 +368,11 @@ class Gateway:
             bare = path.rstrip("/")
             exact |= {spelling: endpoints for spelling in (bare, bare + "/") if spelling}
         return RouteTable(exact=exact, prefixes=prefixes)
+
+    def _cors_of(self, route: Route) -> CorsPolicy | None:
+        if isinstance(route.cors, Cors):
+            return _cors_policy(route.cors)
+        return self._cors if route.cors is RouteCors.INHERIT else None
 
     def _pool_of(self, name: str, upstream: Upstream) -> UpstreamPool:
         urls = [urlsplit(server) for server in upstream.servers]

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     TARGET_TOO_LONG = "target_too_long"
     HEAD_TIMEOUT = "head_timeout"
     BODY_TIMEOUT = "body_timeout"
+    BODY_TOO_LARGE = "body_too_large"
     EXPECTATION_FAILED = "expectation_failed"
     METHOD_NOT_SUPPORTED = "method_not_supported"
     HTTP_VERSION_NOT_SUPPORTED = "http_version_not_supported"
@@ -112,6 +113,7 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.TARGET_TOO_LONG: _own(414, Reason.TARGET_TOO_LONG, "The request target is too long.", close=True),
     Reason.HEAD_TIMEOUT: _own(408, Reason.HEAD_TIMEOUT, "The request head did not arrive in time.", close=True),
     Reason.BODY_TIMEOUT: _own(408, Reason.BODY_TIMEOUT, "The request body did not arrive in time.", close=True),
+    Reason.BODY_TOO_LARGE: _own(413, Reason.BODY_TOO_LARGE, "The request body is larger than is allowed here."),
     Reason.EXPECTATION_FAILED: _own(
         417, Reason.EXPECTATION_FAILED, "Only the expectation 100-continue is supported.", close=True
     ),

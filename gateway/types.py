@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Claims: TypeAlias = Mapping[str, Any]
 """A token's verified payload (RFC 7519 §4)."""
@@ -28,6 +28,10 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+UNLIMITED_BYTES: Final = 2**63 - 1
+"""A bound that no body exceeds: a Content-Length above it is refused as such."""
 
 
 @unique

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gateway.config.model import Config, Route
+from gateway.config.model import Config, Cors, Route
 from gateway.config.tree import Findings, below, show
 from gateway.types import Access
 
@@ -220,9 +220,11 @@ def _check_costs(config: Config, findings: Findings) -> None:
 
 
 def _check_cors(config: Config, findings: Findings) -> None:
-    cors = config.cors
-    if cors is not None and cors.allow_credentials and "*" in cors.allow_origins:
-        findings.add(
-            "cors.allow_origins",
-            "must name the origins: with `*` and allow_credentials any site could act for a user who is logged in",
-        )
+    sections: list[tuple[str, object]] = [("cors", config.cors)]
+    sections += [(below(below("routes", index), "cors"), route.cors) for index, route in enumerate(config.routes)]
+    for path, cors in sections:
+        if isinstance(cors, Cors) and cors.allow_credentials and "*" in cors.allow_origins:
+            findings.add(
+                below(path, "allow_origins"),
+                "must name the origins: with `*` and allow_credentials any site could act for a user who is logged in",
+            )

@@ -8,9 +8,10 @@ takes one of these objects: constructors get the plain values that they use.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from typing import Any, Literal
+from typing import Literal
 
 from gateway.config.forms import Form
+from gateway.config.metadata import doc, timeout
 from gateway.types import Access, Oddity, Secret
 
 
@@ -27,6 +28,14 @@ class HostField(StrEnum):
     """Which Host the backend sees."""
 
     CLIENT = "client"
+    UPSTREAM = "upstream"
+
+
+@unique
+class RouteCors(StrEnum):
+    """Who answers for cross-origin access on a route that has no section of its own for it."""
+
+    INHERIT = "inherit"
     UPSTREAM = "upstream"
 
 
@@ -75,28 +84,6 @@ class UserAttribute(StrEnum):
     USERNAME = "username"
     EMAIL = "email"
     ROLES = "roles"
-
-
-def doc(
-    text: str,
-    *,
-    form: Form = Form.TEXT,
-    key_form: Form = Form.TEXT,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    size: bool = False,
-) -> Mapping[str, Any]:
-    """Field metadata: the sentence that the JSON Schema and the reference show, and what a value must keep to.
-
-    `form` is for texts, `key_form` for the free keys of a mapping. The bounds are seconds for a duration, bytes for a
-    size (an int with `size`), a plain number for other ints, and the least number of entries for lists and mappings.
-    """
-    return {"doc": text, "form": form, "key_form": key_form, "minimum": minimum, "maximum": maximum, "size": size}
-
-
-def timeout(text: str) -> Mapping[str, Any]:
-    """Metadata of a time-out: never zero, for asyncio would end the wait before it began, and at most a day."""
-    return doc(text, minimum=0.001, maximum=86400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +146,34 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cors:
+    """Cross-origin access for browsers, answered by the gateway."""
+
+    allow_origins: tuple[str, ...] = field(
+        metadata=doc(
+            "Origins as the browser sends them (https://app.example.org); '*' for all, without credentials.",
+            form=Form.ORIGIN,
+            minimum=1,
+        )
+    )
+    allow_methods: tuple[str, ...] = field(
+        default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
+        metadata=doc("Methods scripts may use.", form=Form.METHOD),
+    )
+    allow_headers: tuple[str, ...] = field(
+        default=("authorization", "content-type", "x-request-id"),
+        metadata=doc("Request fields scripts may set.", form=Form.TOKEN),
+    )
+    expose_headers: tuple[str, ...] = field(
+        default=("x-request-id",), metadata=doc("Response fields scripts may read.", form=Form.TOKEN)
+    )
+    allow_credentials: bool = field(default=False, metadata=doc("Allow cookies and HTTP authentication."))
+    max_age: float = field(
+        default=600.0, metadata=doc("How long a browser may keep a preflight's answer.", maximum=86400)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A rule: who may pass below a path, and where to. The longest matching prefix wins."""
 
@@ -193,6 +208,22 @@ class Route:
     allow_in_path: frozenset[Oddity] = field(
         default=frozenset(),
         metadata=doc("Unsafe: what old applications have in paths and backends read in several ways; else 400."),
+    )
+    max_body_bytes: int | None = field(
+        default=None,
+        metadata=doc(
+            "Request body; more is 413. As in `limits` when absent.",
+            size=True,
+            may_be_unlimited=True,
+            minimum=0,
+            maximum=1024**4,
+        ),
+    )
+    cors: RouteCors | Cors = field(
+        default=RouteCors.INHERIT,
+        metadata=doc(
+            "inherit: the global `cors`; upstream: the backend answers; or a whole section like the global one."
+        ),
     )
 
 
@@ -320,34 +351,6 @@ class Users:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cors:
-    """Cross-origin access for browsers, answered by the gateway on every route."""
-
-    allow_origins: tuple[str, ...] = field(
-        metadata=doc(
-            "Origins as the browser sends them (https://app.example.org); '*' for all, without credentials.",
-            form=Form.ORIGIN,
-            minimum=1,
-        )
-    )
-    allow_methods: tuple[str, ...] = field(
-        default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
-        metadata=doc("Methods scripts may use.", form=Form.METHOD),
-    )
-    allow_headers: tuple[str, ...] = field(
-        default=("authorization", "content-type", "x-request-id"),
-        metadata=doc("Request fields scripts may set.", form=Form.TOKEN),
-    )
-    expose_headers: tuple[str, ...] = field(
-        default=("x-request-id",), metadata=doc("Response fields scripts may read.", form=Form.TOKEN)
-    )
-    allow_credentials: bool = field(default=False, metadata=doc("Allow cookies and HTTP authentication."))
-    max_age: float = field(
-        default=600.0, metadata=doc("How long a browser may keep a preflight's answer.", maximum=86400)
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds on what a client may send and how long it may take."""
 
@@ -364,6 +367,16 @@ class Limits:
         ),
     )
     max_fields: int = field(default=100, metadata=doc("Fields of a request; more is 431.", minimum=8, maximum=1000))
+    max_body_bytes: int = field(
+        default=1024**3,
+        metadata=doc(
+            "Request body, where a route says nothing else; more is 413.",
+            size=True,
+            may_be_unlimited=True,
+            minimum=0,
+            maximum=1024**4,
+        ),
+    )
     head_timeout: float = field(default=15.0, metadata=timeout("For the whole head, from its first byte; then 408."))
     body_timeout: float = field(default=30.0, metadata=timeout("Silence inside a request body or a stalled reader."))
     keepalive_timeout: float = field(default=60.0, metadata=timeout("Idle time between requests of a connection."))
@@ -395,5 +408,7 @@ class Config:
     bearer: Bearer = field(default_factory=Bearer, metadata=doc("How an access token arrives."))
     login: Login = field(default_factory=Login, metadata=doc("The token endpoints."))
     identity: Identity = field(default_factory=Identity, metadata=doc("What the backend is told about the user."))
-    cors: Cors | None = field(default=None, metadata=doc("Cross-origin access for browsers; off when absent."))
+    cors: Cors | None = field(
+        default=None, metadata=doc("Cross-origin access for browsers; the backends' own affair when absent.")
+    )
     limits: Limits = field(default_factory=Limits, metadata=doc("Bounds on clients."))

@@ -73,7 +73,7 @@ class _Reader:
             case Many():
                 return self._many(shape, node, path)
             case Either():
-                return self.value(shape.named if isinstance(node, Table) else shape.scalar, node, path)
+                return self.value(shape.mapping if isinstance(node, Table) else shape.scalar, node, path)
             case _:
                 return self._scalar(shape, node, path)
 

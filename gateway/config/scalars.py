@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from gateway.config import forms
 from gateway.config.amounts import DURATION
-from gateway.config.shapes import Amount, Choice, Flag, Hidden, ScalarShape, Text, Whole
+from gateway.config.shapes import UNLIMITED, Amount, Choice, Flag, Hidden, ScalarShape, Text, Whole
 from gateway.config.tree import Scalar, show
-from gateway.types import Secret
+from gateway.types import UNLIMITED_BYTES, Secret
 
 OUTSIDE: Final = "outside"
 """`Scalar.kind` of text from the environment or from a file: never shown, and read as if it stood here unquoted."""
@@ -32,7 +32,7 @@ def expected(shape: ScalarShape) -> str:
         case Amount():
             measure = shape.measure
             bounds = f"{measure.format(shape.minimum)} to {measure.format(shape.maximum)}"
-            return f"a {measure.noun} from {bounds}"
+            return f"a {measure.noun} from {bounds}{f', or {UNLIMITED}' if shape.may_be_unlimited else ''}"
         case Choice():
             return f"one of {', '.join(shape.options)}"
         case Text():
@@ -105,6 +105,8 @@ def _read_whole(shape: Whole, scalar: Scalar) -> int:
 
 
 def _read_amount(shape: Amount, scalar: Scalar) -> float:
+    if shape.may_be_unlimited and scalar.text == UNLIMITED:
+        return UNLIMITED_BYTES
     measure = shape.measure
     amount = measure.parse(scalar.text)
     if amount is None:

@@ -11,6 +11,7 @@ from gateway.config.forms import MAX_TEXT_CHARS, RULES, Form
 from gateway.config.model import Config
 from gateway.config.scalars import expected
 from gateway.config.shapes import (
+    UNLIMITED,
     Amount,
     Choice,
     Either,
@@ -51,6 +52,8 @@ def default_text(shape: Shape, value: Any) -> Any:
             return [default_text(shape.item, item) for item in value]
         case Named():
             return {name: default_text(shape.value, item) for name, item in value.items()}
+        case Either():
+            return default_text(shape.scalar, value)
         case Section():
             return {
                 name: default_text(key.shape, getattr(value, name))
@@ -73,7 +76,7 @@ def _schema_of(shape: Shape) -> dict[str, Any]:
             inner = _schema_of(shape.value)
             return {"anyOf": [*inner.get("anyOf", [inner]), {"type": "null"}]}
         case Either():
-            return {"anyOf": [_scalar_schema(shape.scalar), _named_schema(shape.named)]}
+            return {"anyOf": [_scalar_schema(shape.scalar), _schema_of(shape.mapping)]}
         case Hidden():
             return dict(_REFERENCE)
         case _:
@@ -115,7 +118,9 @@ def _scalar_schema(shape: ScalarShape) -> dict[str, Any]:
         case Whole():
             return {"type": "integer", "minimum": shape.minimum, "maximum": shape.maximum}
         case Amount():
-            return {"type": "string", "description": expected(shape), "pattern": f"^{shape.measure.pattern}$"}
+            unlimited = f"|{UNLIMITED}" if shape.may_be_unlimited else ""
+            pattern = f"^(?:{shape.measure.pattern}{unlimited})$"
+            return {"type": "string", "description": expected(shape), "pattern": pattern}
         case Choice():
             return {"enum": [*shape.options, *_numbers_among(shape.options)]}
         case Text():

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import StrEnum
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from gateway.config.amounts import DURATION, SIZE, Measure
 from gateway.config.forms import Form
-from gateway.types import Secret
+from gateway.types import UNLIMITED_BYTES, Secret
 
+UNLIMITED: Final = "unlimited"
 _TEN_YEARS_IN_SECONDS = 3650 * 86400
 
 
@@ -32,17 +33,23 @@ class Whole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """A number with a unit; bounds in the smallest unit. The model holds `amount / per_unit`."""
+    """A number with a unit; bounds in the smallest unit. The model holds `amount / per_unit`.
+
+    With `may_be_unlimited` the word `unlimited` is taken, too, for `UNLIMITED_BYTES`.
+    """
 
     measure: Measure
     minimum: int
     maximum: int
+    may_be_unlimited: bool = False
 
     def to_value(self, amount: int) -> float:
         """Milliseconds → seconds; bytes stay bytes."""
         return amount / 1000 if self.measure is DURATION else amount
 
     def to_text(self, value: float) -> str:
+        if value == UNLIMITED_BYTES:
+            return UNLIMITED
         return self.measure.format(round(value * 1000) if self.measure is DURATION else int(value))
 
 
@@ -98,7 +105,7 @@ class Either:
     """A scalar or a mapping."""
 
     scalar: ScalarShape
-    named: Named
+    mapping: "Named | Section"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +173,10 @@ def _union_shape(arguments: tuple[Any, ...], metadata: Mapping[str, Any]) -> Sha
     shape = _shape_of(first, metadata)
     if second is NoneType:
         return Maybe(value=shape)
-    named = _shape_of(second, metadata)
-    if not isinstance(named, Named) or isinstance(shape, Maybe | Many | Named | Either | Section):
+    mapping = _shape_of(second, metadata)
+    if not isinstance(mapping, Named | Section) or isinstance(shape, Maybe | Many | Named | Either | Section):
         raise TypeError(f"The model's {first} | {second} has no shape.")
-    return Either(scalar=shape, named=named)
+    return Either(scalar=shape, mapping=mapping)
 
 
 def _scalar_shape(hint: Any, metadata: Mapping[str, Any]) -> ScalarShape:
@@ -185,7 +192,7 @@ def _scalar_shape(hint: Any, metadata: Mapping[str, Any]) -> ScalarShape:
         return Amount(measure=DURATION, minimum=round((minimum or 0) * 1000), maximum=round(longest * 1000))
     if hint is int:
         if metadata["size"]:
-            return Amount(measure=SIZE, minimum=minimum, maximum=maximum)
+            return Amount(measure=SIZE, minimum=minimum, maximum=maximum, may_be_unlimited=metadata["may_be_unlimited"])
         return Whole(minimum=minimum, maximum=maximum)
     if get_origin(hint) is Literal:
         return Choice(options={word: word for word in get_args(hint)})

@@ -27,6 +27,10 @@ class Body(Protocol):
     def framing(self) -> bytes: ...
 
     @property
+    def announced(self) -> int:
+        """Bytes of payload that are known of, whether they have come or not; 0 for what ends with the connection."""
+
+    @property
     def is_complete(self) -> bool: ...
 
     @property
@@ -44,6 +48,7 @@ class NoBody:
 
     __slots__ = ()
     framing = b""
+    announced = 0
     is_complete = True
     rest = b""
 
@@ -71,6 +76,10 @@ class LengthBody:
     def framing(self) -> bytes:
         return b"Content-Length: %d\r\n" % self.length
 
+    @property
+    def announced(self) -> int:
+        return self.length
+
     def feed(self, data: bytes) -> bytes:
         remaining = self.remaining - len(data)
         if remaining > 0:
@@ -92,6 +101,7 @@ class CloseBody:
 
     __slots__ = ("is_complete", "rest")
     framing = b"Transfer-Encoding: chunked\r\n"
+    announced = 0
 
     def __init__(self) -> None:
         self.is_complete = False
@@ -121,7 +131,7 @@ class ChunkedBody:
     payload bytes to come, -1 waits for the CRLF behind a chunk, 0 waits for a size line; `_in_trailers` comes last.
     """
 
-    __slots__ = ("_in_chunk", "_in_trailers", "_line", "_trailer_bytes", "is_complete", "rest")
+    __slots__ = ("_in_chunk", "_in_trailers", "_line", "_trailer_bytes", "announced", "is_complete", "rest")
     framing = b"Transfer-Encoding: chunked\r\n"
 
     def __init__(self) -> None:
@@ -129,6 +139,7 @@ class ChunkedBody:
         self._in_trailers = False
         self._line = b""
         self._trailer_bytes = 0
+        self.announced = 0
         self.is_complete = False
         self.rest = b""
 
@@ -179,6 +190,7 @@ class ChunkedBody:
             self._on_trailer(line)
         else:
             self._in_chunk = _chunk_size(line)
+            self.announced += self._in_chunk
             self._in_trailers = not self._in_chunk
 
     def _on_trailer(self, line: bytes) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import Reason, Refused
 from gateway.http.fields import (
+    ACCESS_CONTROL,
     CONNECTION,
     CONTENT_LENGTH,
     PASS,
@@ -19,13 +20,15 @@ from gateway.http.heads import HTTP10, HTTP11, MalformedHeadError, Version, head
 class Response:
     """A response head. `passed` are the field lines that go on to the client, without line ends.
 
-    `line` is the status line to send on: always HTTP/1.1, with the upstream's reason phrase.
+    `line` is the status line to send on: always HTTP/1.1, with the upstream's reason phrase. `access_control` are
+    field lines that go on only where the gateway has no cross-origin rules of its own.
     """
 
     status: int
     line: bytes
     version: Version = HTTP11
     passed: list[bytes] = field(default_factory=list)
+    access_control: tuple[bytes, ...] = ()
     content_length: bytes | None = None
     transfer_encoding: bytes | None = None
     should_close: bool = False
@@ -59,6 +62,8 @@ class ResponseReader:
                     response.content_length = _only(response.content_length, value)
                 elif use is TRANSFER_ENCODING:
                     response.transfer_encoding = _only(response.transfer_encoding, value)
+                elif use is ACCESS_CONTROL:
+                    response.access_control = (*response.access_control, line)
                 elif use is CONNECTION:
                     connection = value.strip(b" \t") if connection is None else b"%b,%b" % (connection, value)
         except (MalformedHeadError, ValueError):
@@ -81,3 +86,5 @@ def _apply_connection(response: Response, connection: bytes) -> None:
         raise Refused(Reason.UPSTREAM_BROKEN) from None
     response.should_close = b"close" in options or (response.version is HTTP10 and b"keep-alive" not in options)
     response.passed = without_nominated(response.passed, options)
+    if response.access_control:
+        response.access_control = tuple(without_nominated([*response.access_control], options))

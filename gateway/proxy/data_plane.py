@@ -34,7 +34,8 @@ class DataPlane:
     """The shared values of the hot path, made at start and only read after.
 
     `clock` gives Unix seconds; `now` is the loop's clock. `token_field` is the name under which a kept token goes on.
-    `trusted_requests` reads the heads of trusted proxies, so that nobody else pays for them.
+    `trusted_requests` reads the heads of trusted proxies, so that nobody else pays for them. `cors` speaks where no
+    route was found: a browser must be able to read that answer, too.
     """
 
     def __init__(

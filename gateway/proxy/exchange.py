@@ -23,6 +23,7 @@ from gateway.http.bodies import (
     encode_chunk,
     request_body,
 )
+from gateway.http.cors import CorsPolicy
 from gateway.http.heads import HTTP10
 from gateway.http.replies import CONTINUE, no_content
 from gateway.http.requests import Request
@@ -56,7 +57,6 @@ class Exchange:
 
     __slots__ = (
         "_closes",
-        "_cors",
         "_framing",
         "_head_lines",
         "_overdue",
@@ -92,7 +92,6 @@ class Exchange:
         self.reason: Reason | None = None
         self.bytes_sent = 0
         self.awaits_continue = False
-        self._cors = b""
         # The upstream request in parts, kept until a response begins: it may have to be sent again.
         self._head_lines: list[bytes] = []
         self._framing = b""
@@ -122,8 +121,6 @@ class Exchange:
             self.origin = plane.trusted_proxies.origin(request.forwarded, self.client.origin)
         try:
             self.request_id = (request.request_id and accepted_request_id(request)) or plane.new_request_id()
-            if plane.cors is not None:
-                self._cors = plane.cors.fields(request.origin)
             self.body = body = request_body(request)
             if body is NO_BODY:
                 self.client.keep_for_later(rest)
@@ -133,10 +130,9 @@ class Exchange:
             self.awaits_continue = expects_continue(request) and not body.is_complete
             destination = plane.destination(request)
             host = client_host(request, destination.target)
-            if request.is_preflight and plane.cors is not None and request.method == "OPTIONS" and request.origin:
-                self._answer_preflight(plane.cors.preflight_fields(request.origin))
-                return
             self.plan = plan = destination.plan
+            if request.is_preflight and self._answers_preflight():
+                return
             if plan is None:
                 raise Refused(Reason.NO_ROUTE)
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
@@ -165,6 +161,8 @@ class Exchange:
             raise Refused(Reason.BAD_FRAMING) from None
         if body.is_complete and body.rest:
             self.client.keep_for_later(body.rest)
+        if self.plan is not None and body.announced > self.plan.max_body_bytes:
+            raise Refused(Reason.BODY_TOO_LARGE)
         return payload
 
     def _forwarding_lines(self, plan: RoutePlan, host: bytes | None) -> list[bytes]:
@@ -179,12 +177,21 @@ class Exchange:
             lines += plan.prefix_replacement.lines
         return lines
 
-    def _answer_preflight(self, fields: bytes) -> None:
+    @property
+    def _cors(self) -> CorsPolicy | None:
+        return self.client.plane.cors if self.plan is None else self.plan.cors
+
+    def _answers_preflight(self) -> bool:
+        """False when it is the backend's affair, or no preflight: these have a method and an origin (Fetch §3.3.2)."""
+        cors, origin = self._cors, self.request.origin
+        if cors is None or not origin or self.request_method != "OPTIONS":
+            return False
         self.status = 204
         close = not self._can_stay_open()
-        fields = self.client.plane.date_line() + fields
+        fields = self.client.plane.date_line() + cors.preflight_fields(origin)
         self._write(no_content(request_id=self.request_id, fields=fields, close=close))
         self._finish(close=close)
+        return True
 
     def _wait_for(self, step: Coroutine[None, None, None]) -> None:
         """Go on in a task; until then nothing is read from the client."""
@@ -210,6 +217,8 @@ class Exchange:
         """Raises `Refused` when the route asks for more than `principal` is."""
         plan.policy.authorize(principal, self.request_method)
         self.principal = principal
+        if self.body.announced > plan.max_body_bytes:
+            raise Refused(Reason.BODY_TOO_LARGE)
         if principal is not None:
             self._head_lines.append(principal.identity)
         upstream = plan.pool.take()
@@ -272,7 +281,12 @@ class Exchange:
         self._sends_chunks = is_chunkable and not to_http10
         self._closes = (is_chunkable and to_http10) or not self._can_stay_open()
         own = response_fields(body, response, to_http10=to_http10, close=self._closes)
-        lines = (response.line, *response.passed, b"X-Request-Id: %b" % self.request_id, self._cors + own)
+        cors = self._cors
+        if cors is None:
+            response.passed += response.access_control
+        else:
+            own = cors.fields(self.request.origin) + own
+        lines = (response.line, *response.passed, b"X-Request-Id: %b" % self.request_id, own)
         self._write_response(b"\r\n".join(lines), payload)
 
     def on_response_body(self, payload: bytes) -> None:
@@ -373,7 +387,8 @@ class Exchange:
         self.status = plane.replies.status(reason)
         if not self.request_id:
             self.request_id = plane.new_request_id()
-        fields = self._cors
+        cors = self._cors
+        fields = b"" if cors is None else cors.fields(self.request.origin)
         if reason is Reason.METHOD_NOT_ALLOWED and self.plan is not None:
             fields += self.plan.allow_line
         close = plane.replies.closes(reason) or not self._can_stay_open()

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from gateway.auth.policy import RoutePolicy
+from gateway.http.cors import CorsPolicy
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.targets import Target
 from gateway.proxy.upstream_pool import UpstreamPool
-from gateway.types import Oddity
+from gateway.types import UNLIMITED_BYTES, Oddity
 
 
 @dataclass(slots=True, kw_only=True)
@@ -15,6 +16,7 @@ class RoutePlan:
 
     `host` is the upstream's own Host, None to pass the client's. `keeps_token` passes the token field on.
     `reaches_endpoints` marks the gateway's own application, which alone is told the client's address.
+    `cors` answers browsers, None leaves that to the backend. `max_body_bytes` bounds request bodies.
     `allowed_oddities` may stand in its paths. `prefix_replacement` makes the upstream's path; None passes it as it is.
     """
 
@@ -23,6 +25,8 @@ class RoutePlan:
     host: bytes | None = None
     keeps_token: bool = False
     reaches_endpoints: bool = False
+    cors: CorsPolicy | None = None
+    max_body_bytes: int = UNLIMITED_BYTES
     allowed_oddities: frozenset[Oddity] = frozenset()
     prefix_replacement: PrefixReplacement | None = None
 

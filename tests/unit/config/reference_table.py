@@ -50,7 +50,7 @@ def value_text(shape: Shape) -> str:
         case Named():
             return f"mapping: {shape.key_form} → {value_text(shape.value)}"
         case Either():
-            return f"{value_text(shape.scalar)}; or a {value_text(shape.named)}"
+            return f"{value_text(shape.scalar)}; or a {value_text(shape.mapping)}"
         case _:
             return expected(shape)
 

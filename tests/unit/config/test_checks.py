@@ -214,6 +214,10 @@ def test_a_target_is_a_part_of_its_head() -> None:
 def test_every_origin_together_with_credentials_is_refused() -> None:
     assert paths(refusals(cors="{allow_origins: ['*'], allow_credentials: true}")) == ["cors.allow_origins"]
     assert refusals(cors="{allow_origins: ['*']}") == []
+    route = (
+        "[{path: /, upstream: app}, {path: /a, upstream: app, cors: {allow_origins: ['*'], allow_credentials: true}}]"
+    )
+    assert paths(refusals(routes=route)) == ["routes[1].cors.allow_origins"]
     assert refusals(cors="{allow_origins: ['https://a.example.org'], allow_credentials: true}") == []
 
 

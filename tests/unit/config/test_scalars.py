@@ -12,15 +12,16 @@ from gateway.config.scalars import OUTSIDE, UnfitError, expected, read
 from gateway.config.shapes import Amount, Choice, Flag, Hidden, ScalarShape, Text, Whole
 from gateway.config.tree import Scalar
 from gateway.config.yaml_tree import compose
-from gateway.types import Secret
+from gateway.types import UNLIMITED_BYTES, Secret
 
 PORT = Whole(minimum=0, maximum=65535)
 TIME = Amount(measure=DURATION, minimum=1, maximum=60_000)
 BYTES = Amount(measure=SIZE, minimum=512, maximum=10 * 1024**2)
+BOUND = Amount(measure=SIZE, minimum=0, maximum=1024, may_be_unlimited=True)
 COMPAT = Choice(options={member.value: member for member in Compat})
 ALGORITHM = Choice(options={member.value: member for member in Algorithm})
 TEXT = Text(form=Form.TEXT)
-SHAPES: list[ScalarShape] = [Flag(), PORT, TIME, BYTES, COMPAT, TEXT, Text(form=Form.PATH), Hidden()]
+SHAPES: list[ScalarShape] = [Flag(), PORT, TIME, BYTES, BOUND, COMPAT, TEXT, Text(form=Form.PATH), Hidden()]
 
 
 def here(text: str) -> Scalar:
@@ -50,6 +51,9 @@ def refusal(shape: ScalarShape, scalar: Scalar) -> str:
         (TIME, "1500ms", 1.5),
         (TIME, "'1m'", 60.0),
         (BYTES, "10MiB", 10 * 1024**2),
+        (BOUND, "1KiB", 1024),
+        (BOUND, "unlimited", UNLIMITED_BYTES),
+        (BOUND, "'unlimited'", UNLIMITED_BYTES),
         (COMPAT, "5", Compat.V5),
         (COMPAT, "3.3", Compat.V3_3),
         (COMPAT, "'3.3'", Compat.V3_3),
@@ -98,6 +102,12 @@ def test_values_from_outside_need_no_quotes(shape: ScalarShape, text: str, value
         (TIME, "0s", "must be a duration from 1ms to 1m, not `0s`"),
         (TIME, "2m", "must be a duration from 1ms to 1m, not `2m`"),
         (BYTES, "1B", "must be a size from 512B to 10MiB, not `1B`"),
+        (
+            BYTES,
+            "unlimited",
+            "must be a size, a whole number with its unit as 512B, 64KiB, 10MiB or 1GiB, not `unlimited`",
+        ),
+        (BOUND, "2KiB", "must be a size from 0B to 1KiB, or unlimited, not `2KiB`"),
         (COMPAT, "5.0", "must be one of 5, 3.3, not `5.0`"),
         (COMPAT, "on", "must be one of 5, 3.3, not `on`"),
         (TEXT, "5", 'is a number to YAML, not text: put it in quotes, as "5"'),
@@ -143,6 +153,7 @@ def test_what_is_expected_of_each_shape() -> None:
         "a whole number from 0 to 65535",
         "a duration from 1ms to 1m",
         "a size from 512B to 10MiB",
+        "a size from 0B to 1KiB, or unlimited",
         "one of 5, 3.3",
         "text",
         "a path",

@@ -5,7 +5,8 @@ import pytest
 
 from gateway.config.amounts import DURATION, SIZE
 from gateway.config.forms import Form
-from gateway.config.model import Config, UserAttribute, doc
+from gateway.config.metadata import doc
+from gateway.config.model import Config, Cors, RouteCors, UserAttribute
 from gateway.config.shapes import (
     Amount,
     Choice,
@@ -20,6 +21,7 @@ from gateway.config.shapes import (
     Whole,
     section_of,
 )
+from gateway.types import UNLIMITED_BYTES
 
 
 def _shape(path: str) -> object:
@@ -42,16 +44,20 @@ def test_hints_and_metadata_become_shapes() -> None:
     assert _shape("tokens.leeway") == Amount(measure=DURATION, minimum=0, maximum=60_000)
     assert _shape("upstreams.connect_timeout") == Amount(measure=DURATION, minimum=1, maximum=86_400_000)
     assert _shape("limits.max_target_bytes") == Amount(measure=SIZE, minimum=512, maximum=65536)
+    assert _shape("limits.max_body_bytes") == Amount(measure=SIZE, minimum=0, maximum=1024**4, may_be_unlimited=True)
     assert _shape("tokens.signing_key") == Hidden()
     assert _shape("tokens.issuer") == Maybe(value=Text(form=Form.TEXT))
     assert _shape("login.username_field") == Choice(options={"username": "username", "email": "email"})
     assert _shape("routes.roles") == Maybe(value=Many(item=Text(form=Form.TEXT), minimum=1, collection=frozenset))
     assert _shape("bearer.schemes") == Many(item=Text(form=Form.TOKEN), minimum=1, collection=tuple)
+    assert _shape("routes.cors") == Either(
+        scalar=Choice(options={"inherit": RouteCors.INHERIT, "upstream": RouteCors.UPSTREAM}), mapping=section_of(Cors)
+    )
     attributes = Choice(options={attribute.value: attribute for attribute in UserAttribute})
     named = Named(key_form=Form.TEXT, value=attributes, minimum=0)
     assert _shape("tokens.claims.extra") == named
     assert _shape("login.response_fields") == Named(
-        key_form=Form.TEXT, value=Either(scalar=attributes, named=named), minimum=0
+        key_form=Form.TEXT, value=Either(scalar=attributes, mapping=named), minimum=0
     )
 
 
@@ -73,6 +79,7 @@ def test_amounts_go_to_the_models_unit_and_back() -> None:
     assert size.to_value(2048) == 2048
     assert isinstance(size.to_value(2048), int)
     assert size.to_text(2048) == "2KiB"
+    assert size.to_text(UNLIMITED_BYTES) == "unlimited"
 
 
 @pytest.mark.parametrize(

@@ -273,3 +273,15 @@ def test_rfc9112_6_3_answers_that_have_no_body_whatever_they_announce(
 @pytest.mark.parametrize("version", [HTTP10, HTTP11])
 def test_an_answer_without_an_announcement_ends_with_its_connection(version: Version) -> None:
     assert isinstance(response_body(response(version=version), "POST"), CloseBody)
+
+
+def test_what_is_announced_is_known_before_it_comes() -> None:
+    assert (NO_BODY.announced, CloseBody().announced, LengthBody(7).announced) == (0, 0, 7)
+    body = ChunkedBody()
+    assert body.announced == 0
+    body.feed(b"5\r\nhe")
+    assert body.announced == 5
+    body.feed(b"llo\r\nA;x\r\n")
+    assert body.announced == 15
+    body.feed(b"0123456789\r\n0\r\n\r\n")
+    assert (body.announced, body.is_complete) == (15, True)
