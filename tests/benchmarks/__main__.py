@@ -17,7 +17,7 @@ from tests.benchmarks import chart, suite
 from tests.benchmarks.costs import HAS_TWO_CORES, LOAD_CORE
 from tests.benchmarks.fleet import OTHER, Fleet
 from tests.benchmarks.gateways import VARIANTS, Variant
-from tests.benchmarks.peers import PEERS, TITLES, find
+from tests.benchmarks.peers import PEERS, TITLES, find, versions
 from tests.benchmarks.report import Report
 from tests.benchmarks.rounds import note
 from tests.benchmarks.suite import Effort
@@ -43,10 +43,11 @@ def main() -> None:
         folder = Path(name)
         with Fleet(folder, resize=_smaller if arguments.short else lambda it: it, other=arguments.compare) as fleet:
             wrk = Wrk(folder)
-            measured, findings = suite.run(arguments.only or suite.NAMES, fleet, wrk, effort)
+            measured, findings = suite.run(arguments.only or suite.TITLES, fleet, wrk, effort)
     report = Report(
         machine=_machine(),
-        titles={name: fleet.title(name) for name in (*TITLES, *VARIANTS, OTHER)},
+        servers={name: fleet.title(name) for name in (*TITLES, *VARIANTS, OTHER)},
+        scenarios=suite.TITLES,
         missing=[peer for peer in PEERS if find(peer) is None],
         measured=measured,
         findings=findings,
@@ -65,16 +66,21 @@ def _write_docs(report: Report) -> None:
     _, end, after = rest.partition("<!-- measured: end -->")
     image = "![CPU time per request by server](performance.svg)"
     page.write_text(f"{before}{begin}{image}\n\n{report.markdown()}{end}{after}")
-    page.with_suffix(".svg").write_text(chart.render(report.measured, report.titles))
+    page.with_suffix(".svg").write_text(chart.render(report.measured, report.servers))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=suite.NAMES, metavar="NAME", help=f"of {', '.join(suite.NAMES)}")
+    parser.add_argument("--only", nargs="+", choices=suite.TITLES, metavar="NAME", help=f"of {', '.join(suite.TITLES)}")
     parser.add_argument("--seconds", type=int, help="length of one measurement (default 3)")
     parser.add_argument("--rounds", type=int, help="measurements of each contestant (default 5)")
     parser.add_argument("--short", action="store_true", help="one second each, small tables: does everything work?")
-    parser.add_argument("--compare", type=Path, metavar="CHECKOUT", help="measure another checkout's gateway, too")
+    parser.add_argument(
+        "--compare",
+        type=lambda text: Path(text).resolve(strict=True),
+        metavar="CHECKOUT",
+        help="measure another checkout's gateway, too",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
     parser.add_argument("--docs", action="store_true", help="write table and chart into docs/performance.*")
     arguments = parser.parse_args()
@@ -98,8 +104,9 @@ def _machine() -> dict[str, str]:
     )
     return {
         "CPU": model,
-        "Linux": platform.release(),
+        "Linux": platform.release().partition("-")[0],
         "Python": platform.python_version(),
+        **versions(),
         "connections": str(CONNECTIONS),
     }
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Metric = Literal["cpu_us", "requests_per_second", "p99_ms"]
+Metric = Literal["cpu_us", "requests_per_second"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

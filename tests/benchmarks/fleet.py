@@ -42,29 +42,34 @@ class Fleet:
     ) -> None:
         self._exit.close()
 
+    @property
+    def has_other(self) -> bool:
+        return self._other is not None
+
     def server(self, name: str) -> Server:
         """The one of that name, started now if it is not running. Raises `LookupError` for a peer not installed."""
         if name not in self._servers:
             self._servers[name] = self._exit.enter_context(self.fresh(name))
         return self._servers[name]
 
-    def fresh(self, name: str) -> contextlib.AbstractContextManager[Server]:
-        """Another one, that nobody has asked anything yet; the caller ends it."""
+    def fresh(self, name: str, *, upstream: int | None = None) -> contextlib.AbstractContextManager[Server]:
+        """Another one, that nobody has asked anything yet; the caller ends it. `upstream`: a port instead of nginx's."""
         folder = self._new_folder(name)
-        return self._running(name, self.command(name, folder), folder=folder, core=MEASURED_CORE)
+        command = self._command(name, folder, upstream or self._servers["direct"].port)
+        return self._running(name, command, folder=folder, core=MEASURED_CORE)
 
     def new_gateway(self) -> tuple[Command, dict[str, str]]:
         """Command and environment of a gateway that the caller starts."""
-        return self.command("gateway", self._new_folder("gateway")), self.environment("gateway")
-
-    def command(self, name: str, folder: Path) -> Command:
         upstream = self._servers["direct"].port
+        return self._command("gateway", self._new_folder("gateway"), upstream), self._environment("gateway")
+
+    def _command(self, name: str, folder: Path, upstream: int) -> Command:
         if name in PEERS:
             return PEERS[name](folder, upstream)
         return gateway_command(folder, upstream, self._resize(VARIANTS["gateway" if name == OTHER else name]))
 
-    def environment(self, name: str) -> dict[str, str]:
-        checkout = self._other if name == OTHER and self._other is not None else CHECKOUT
+    def _environment(self, name: str) -> dict[str, str]:
+        checkout = self._other if name == OTHER else CHECKOUT
         return {"GATEWAY_SIGNING_KEY": SIGNING_KEY, "PYTHONPATH": str(checkout)}
 
     def title(self, name: str) -> str:
@@ -81,4 +86,4 @@ class Fleet:
         self, name: str, command: Command, *, folder: Path, core: int
     ) -> contextlib.AbstractContextManager[Server]:
         argv, port = command
-        return running(name, pinned(argv, core), port=port, folder=folder, environment=self.environment(name))
+        return running(name, pinned(argv, core), port=port, folder=folder, environment=self._environment(name))

@@ -23,10 +23,11 @@ GATEWAY_CONNECTIONS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """What differs from a gateway with every default: sections of its file, and how full table and store are."""
+    """What differs from a gateway with every default: parts of its file, and how full table and store are."""
 
     title: str
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    route_options: Mapping[str, Any] = field(default_factory=dict)
     routes: int = 1
     revocations: int = 0
     users: int = 1
@@ -47,7 +48,7 @@ def gateway_command(folder: Path, upstream: int, variant: Variant) -> Command:
         "listen": {"port": port},
         "tokens": {"signing_key": {"env": "GATEWAY_SIGNING_KEY"}},
         "upstreams": {"backend": {"servers": [f"http://127.0.0.1:{upstream}"]}},
-        "routes": [{"path": path, "upstream": "backend"} for path in paths],
+        "routes": [{"path": path, "upstream": "backend", **variant.route_options} for path in paths],
         "users": {"sqlite": str(folder / "gateway.sqlite3")},
         "limits": {"max_connections": GATEWAY_CONNECTIONS},
     }

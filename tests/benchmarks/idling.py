@@ -19,11 +19,8 @@ def measure_keep_alive(fleet: Fleet, *, count: int) -> list[Finding]:
 
     Peers are only shown, with half as many: HAProxy keeps a second descriptor in reserve for each.
     """
-    raise_descriptor_limit(count)
+    _raise_descriptor_limit(count)
     (request,) = LOADS["one_token"].requests()
-
-    def opened(port: int) -> socket.socket:
-        return _keep_alive(request, port)
 
     findings = []
     for name in ("gateway", *PEERS):
@@ -33,7 +30,7 @@ def measure_keep_alive(fleet: Fleet, *, count: int) -> list[Finding]:
                 Finding(
                     scenario="idle_connections",
                     what=f"{fleet.title(name)}: each of {held} idle keep-alive connections",
-                    value=kibibytes_each(fleet, name, opened, count=held),
+                    value=_kibibytes_each(fleet, name, lambda port: _open(port, request, 200), count=held),
                     unit="KiB",
                     bound=12 if name == "gateway" else None,
                 )
@@ -41,19 +38,21 @@ def measure_keep_alive(fleet: Fleet, *, count: int) -> list[Finding]:
     return findings
 
 
-def kibibytes_each(fleet: Fleet, name: str, opened: Callable[[int], socket.socket], *, count: int) -> float:
+def _kibibytes_each(
+    fleet: Fleet, name: str, opened: Callable[[int], socket.socket], *, count: int, upstream: int | None = None
+) -> float:
     """Of a new process: what an old one has freed would be taken again and not be seen."""
     load = LOADS["one_token"]
-    with fleet.fresh(name) as server:
+    with fleet.fresh(name, upstream=upstream) as server:
         check_answer(load, write_requests(load, fleet.folder), server.port)
-        with _open(opened, server.port, _FEW):
+        with _all_open(opened, server.port, _FEW):
             pass
         before = resident_bytes(server)
-        with _open(opened, server.port, count):
+        with _all_open(opened, server.port, count):
             return (resident_bytes(server) - before) / 1024 / count
 
 
-def raise_descriptor_limit(needed: int) -> None:
+def _raise_descriptor_limit(needed: int) -> None:
     """Here and in what is started later. Raises `WrongAnswerError` when the system does not allow it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < needed + 500:
@@ -62,17 +61,17 @@ def raise_descriptor_limit(needed: int) -> None:
 
 
 @contextlib.contextmanager
-def _open(opened: Callable[[int], socket.socket], port: int, count: int) -> Iterator[None]:
+def _all_open(opened: Callable[[int], socket.socket], port: int, count: int) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             stack.enter_context(opened(port))
         yield
 
 
-def _keep_alive(request: bytes, port: int) -> socket.socket:
+def _open(port: int, request: bytes, status: int) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", port), timeout=20)
     client.sendall(request)
     answer = client.recv(4096)
-    if not answer.startswith(b"HTTP/1.1 200 "):
+    if not answer.startswith(b"HTTP/1.1 %d " % status):
         raise WrongAnswerError(f"On a connection that was to stay idle: {answer[:200]!r}")
     return client

@@ -4,7 +4,9 @@ HAProxy does what the gateway does with each request: signature, algorithm, expi
 only proxy: nobody is asked for a token, nothing is removed or added but what they add by themselves.
 """
 
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +121,18 @@ def program(tool: str) -> str:
     if path is None:
         raise LookupError(f"{tool} is not installed")
     return path
+
+
+def versions() -> dict[str, str]:
+    """Of the peers that are installed."""
+    asked = {"haproxy": "-v", "nginx": "-v", "caddy": "version", "traefik": "version"}
+    found = {}
+    for tool, question in asked.items():
+        if find(tool) is not None:
+            done = subprocess.run([program(tool), question], capture_output=True, text=True)
+            number = re.search(r"\d+(?:\.\d+)+", done.stdout + done.stderr)
+            found[tool] = number[0] if number else "?"
+    return found
 
 
 def upstream_command(folder: Path) -> Command:

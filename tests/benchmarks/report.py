@@ -17,10 +17,11 @@ _FINDINGS_HEAD: _Cells = ("scenario", "what", "target", "measured", "verdict")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything that one run of the benchmark found. `titles` names the servers, `machine` says where."""
+    """Everything that one run of the benchmark found. `servers` and `scenarios` are the titles of their names."""
 
     machine: Mapping[str, str]
-    titles: Mapping[str, str]
+    servers: Mapping[str, str]
+    scenarios: Mapping[str, str]
     missing: Sequence[str]
     measured: Sequence[Measured]
     findings: Sequence[Finding]
@@ -38,7 +39,7 @@ class Report:
         content = {
             "machine": dict(self.machine),
             "missing": list(self.missing),
-            "measured": [{**asdict(one), "title": self.titles[one.server]} for one in self.measured],
+            "measured": [{**asdict(one), "title": self.servers[one.server]} for one in self.measured],
             "findings": [{**asdict(one), "verdict": one.verdict} for one in self.findings],
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -48,7 +49,7 @@ class Report:
 
     def _measured_row(self, one: Measured) -> _Cells:
         return (
-            self.titles[one.server],
+            self.servers[one.server],
             LOADS[one.load].title,
             _number(one.cpu_us),
             _number(one.user_us),
@@ -62,7 +63,7 @@ class Report:
     def _finding_rows(self) -> list[_Cells]:
         return [
             _FINDINGS_HEAD,
-            *((one.scenario, one.what, one.target, _value(one), one.verdict) for one in self.findings),
+            *((self.scenarios[one.scenario], one.what, one.target, _value(one), one.verdict) for one in self.findings),
         ]
 
 

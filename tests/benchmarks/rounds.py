@@ -2,7 +2,8 @@
 
 import statistics
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 from tests.benchmarks.costs import resident_bytes
 from tests.benchmarks.findings import Claim, Finding, Measured
@@ -67,16 +68,8 @@ def _first_naming(contestant: Contestant, scenarios: Mapping[str, Scenario]) -> 
 
 
 def _median(figures: Sequence[Figures]) -> Figures:
-    def middle(values: Iterable[float]) -> float:
-        return statistics.median(values)
-
-    return Figures(
-        user_us=middle(one.user_us for one in figures),
-        system_us=middle(one.system_us for one in figures),
-        requests_per_second=middle(one.requests_per_second for one in figures),
-        p50_ms=middle(one.p50_ms for one in figures),
-        p99_ms=middle(one.p99_ms for one in figures),
-    )
+    names = [field.name for field in fields(Figures)]
+    return Figures(**{name: statistics.median(getattr(one, name) for one in figures) for name in names})
 
 
 def _measured(contestant: Contestant, scenario: str, medians: Mapping[Contestant, Figures], fleet: Fleet) -> Measured:
@@ -106,11 +99,11 @@ def _compare(scenario: str, claim: Claim, samples: Mapping[Contestant, list[Figu
             getattr(subject, claim.metric) / getattr(reference, claim.metric)
             for subject, reference in zip(samples[claim.subject], samples[claim.reference], strict=True)
         )
-    word = {"cpu_us": "CPU of", "requests_per_second": "requests/s of", "p99_ms": "p99 of"}[claim.metric]
+    word = {"cpu_us": "CPU", "requests_per_second": "requests/s"}[claim.metric]
     subject, reference = (_title(one, fleet) for one in (claim.subject, claim.reference))
     return Finding(
         scenario=scenario,
-        what=f"{word} {subject} by {reference}",
+        what=f"{word}: {subject} ÷ {reference}",
         value=value,
         bound=claim.bound,
         is_lower_bound=claim.is_lower_bound,

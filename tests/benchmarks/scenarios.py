@@ -1,8 +1,9 @@
 """The rows of the table: who is asked for what, and what must hold between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.benchmarks.findings import Claim
+from tests.benchmarks.fleet import OTHER
 
 FIRST = ("gateway", "one_token")
 DIRECT = ("direct", "one_token")
@@ -38,6 +39,16 @@ def _transfer(title: str, load: str) -> Scenario:
     )
     peers = ("direct", "nginx", "haproxy", "caddy", "traefik", "gateway")
     return Scenario(title=title, contestants=tuple((peer, load) for peer in peers), claims=claims)
+
+
+def beside_other_checkout(scenario: Scenario) -> Scenario:
+    """The same, and the gateway of another checkout wherever this one's takes part."""
+    loads = [load for server, load in scenario.contestants if server == "gateway"]
+    claims = tuple(
+        Claim(subject=("gateway", load), reference=(OTHER, load), metric="cpu_us", bound=None) for load in loads
+    )
+    contestants = tuple((OTHER, load) for load in loads)
+    return replace(scenario, contestants=scenario.contestants + contestants, claims=scenario.claims + claims)
 
 
 SCENARIOS = {

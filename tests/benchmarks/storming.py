@@ -32,7 +32,7 @@ def measure_storm(fleet: Fleet, wrk: Wrk, *, seconds: int, rounds: int) -> list[
     return [
         Finding(
             scenario="login_storm",
-            what=f"p99 of GETs beside {_LOGINS_AT_ONCE} clients that log in without pause, by p99 without",
+            what=f"p99 of GETs: beside {_LOGINS_AT_ONCE} clients that log in without pause ÷ without",
             value=statistics.median(ratios),
             bound=3,
             detail=f"{statistics.median(rates):.0f} log-ins/s, p99 {stormy.p99_ms:.1f} ms beside {calm.p99_ms:.1f}",

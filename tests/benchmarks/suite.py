@@ -7,7 +7,7 @@ from tests.benchmarks.findings import Finding, Measured
 from tests.benchmarks.fleet import Fleet
 from tests.benchmarks.idling import measure_keep_alive
 from tests.benchmarks.rounds import run_rounds
-from tests.benchmarks.scenarios import SCENARIOS
+from tests.benchmarks.scenarios import SCENARIOS, beside_other_checkout
 from tests.benchmarks.starting import measure_start
 from tests.benchmarks.storming import measure_storm
 from tests.benchmarks.wrk import Wrk
@@ -23,19 +23,39 @@ class Effort:
     idle_connections: int
 
 
-_PROBES: dict[str, Callable[[Fleet, Wrk, Effort], list[Finding]]] = {
-    "idle_connections": lambda fleet, _, effort: measure_keep_alive(fleet, count=effort.idle_connections),
-    "login_storm": lambda fleet, wrk, effort: measure_storm(fleet, wrk, seconds=effort.seconds, rounds=effort.rounds),
-    "start": lambda fleet, _, effort: measure_start(fleet, rounds=effort.rounds),
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A scenario that is no comparison of loads."""
+
+    title: str
+    measure: Callable[[Fleet, Wrk, Effort], list[Finding]]
+
+
+_PROBES = {
+    "idle_connections": Probe(
+        "idle keep-alive connections",
+        lambda fleet, _, effort: measure_keep_alive(fleet, count=effort.idle_connections),
+    ),
+    "login_storm": Probe(
+        "log-in storm beside proxied GETs",
+        lambda fleet, wrk, effort: measure_storm(fleet, wrk, seconds=effort.seconds, rounds=effort.rounds),
+    ),
+    "start": Probe("start and idle memory", lambda fleet, _, effort: measure_start(fleet, rounds=effort.rounds)),
 }
 
-NAMES = (*SCENARIOS, *_PROBES)
+TITLES = {
+    **{name: scenario.title for name, scenario in SCENARIOS.items()},
+    **{name: probe.title for name, probe in _PROBES.items()},
+}
 
 
 def run(names: Collection[str], fleet: Fleet, wrk: Wrk, effort: Effort) -> tuple[list[Measured], list[Finding]]:
     """Raises `WrongAnswerError` as soon as any server answers what it should not."""
+    scenarios = {name: scenario for name, scenario in SCENARIOS.items() if name in names}
+    if fleet.has_other:
+        scenarios = {name: beside_other_checkout(scenario) for name, scenario in scenarios.items()}
     measured, findings = run_rounds(
-        {name: scenario for name, scenario in SCENARIOS.items() if name in names},
+        scenarios,
         fleet,
         wrk,
         seconds=effort.seconds,
@@ -44,5 +64,5 @@ def run(names: Collection[str], fleet: Fleet, wrk: Wrk, effort: Effort) -> tuple
     )
     for name, probe in _PROBES.items():
         if name in names:
-            findings += probe(fleet, wrk, effort)
+            findings += probe.measure(fleet, wrk, effort)
     return measured, findings
