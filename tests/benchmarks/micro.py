@@ -172,7 +172,7 @@ def _steps(plane: DataPlane, known: bytes, heads: dict[str, list[bytes]]) -> dic
     destination = plane.destination(request)
     plan = destination.plan
     assert plan is not None
-    responses = ResponseReader(uses=ResponseFieldUses(owns_cors=False))
+    responses = ResponseReader(uses=ResponseFieldUses())
     response_head = RESPONSE[: RESPONSE.index(b"\r\n\r\n") + 4]
     now = time.time()
     tokens = [requests.read(head).tokens for head in heads["tokens_new"]]
