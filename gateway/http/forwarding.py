@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from gateway.http.addresses import Address, Networks, parse_address
 from gateway.http.fields import CLIENT_ADDRESS_FIELD
-from gateway.http.rewriting import VALID_HOST
+from gateway.http.rewriting import is_valid_host
 
 Claims: TypeAlias = list[tuple[bytes, bytes]]
 """Name in lower case and value of each X-Forwarded-* field, in order."""
@@ -80,7 +80,7 @@ class TrustedProxies:
         if _PORT.fullmatch(port) and int(port) <= 0xFFFF:
             lines += b"\r\nX-Forwarded-Port: %b" % port
         host = _only(claims, b"x-forwarded-host")
-        return Origin(chain[0], scheme, lines, host if VALID_HOST.fullmatch(host) else None)
+        return Origin(chain[0], scheme, lines, host if is_valid_host(host) else None)
 
     def _hops(self, claims: Claims) -> list[str]:
         """The client and the trusted proxies behind it; nothing where the nearest entry cannot be read."""

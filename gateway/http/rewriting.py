@@ -1,6 +1,7 @@
 """What the gateway says in its own words on a head: generated from what was parsed, never copied (RFC 9112 §2.2)."""
 
 import re
+from ipaddress import IPv6Address
 from typing import Final
 
 from gateway.errors import Reason, Refused
@@ -11,9 +12,25 @@ from gateway.http.responses import Response
 from gateway.http.targets import Target
 
 # RFC 3986 §3.2.2 reg-name or IP literal, with a port; no user information, no escapes: backends build links from it.
-VALID_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+# No empty label either, so no `..`: some make a directory's name of it.
+_PORT: Final = rb"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[0-5]?[0-9]{1,4})"
+_HOST: Final = re.compile(
+    rb"(?:[A-Za-z0-9_~\-]+(?:\.[A-Za-z0-9_~\-]+)*\.?|\[([0-9A-Fa-f:.]+)\])(?::%b)?".replace(b"%b", _PORT)
+)
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{8,64}")
 _CONTINUE: Final = b"100-continue"
+
+
+def is_valid_host(host: bytes) -> bool:
+    """Whether this is a host with or without a port, as one and only one server can be meant by it."""
+    match = _HOST.fullmatch(host)
+    if match is None or match[1] is None:
+        return match is not None
+    try:
+        IPv6Address(match[1].decode())
+    except ValueError:
+        return False
+    return True
 
 
 def client_host(request: Request, target: Target) -> bytes | None:
@@ -23,7 +40,7 @@ def client_host(request: Request, target: Target) -> bytes | None:
         if request.version is HTTP11:
             raise Refused(Reason.BAD_HOST)
         return None
-    if not VALID_HOST.fullmatch(host):
+    if not is_valid_host(host):
         raise Refused(Reason.BAD_HOST)
     # A server that obeys §3.2.2 would take the authority, one that does not the Host: both must say the same.
     if target.authority is not None and target.authority.lower().encode() != host.lower():

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.cases_requests import CHUNKS, GOOD, HEADS, SMUGGLED, Passed, Refused
+from tests.conformance.cases_passing import GOOD, LARGEST, Passed
+from tests.conformance.cases_requests import CHUNKS, HEADS, SMUGGLED, Refused
 from tests.integration.data_plane import HOST, Plane, bearer, chunked, get, post, running_plane
 from tests.integration.raw_client import Answer, CutShort, RawClient, assert_refusal
 
@@ -123,7 +124,7 @@ def assert_passed(plane: Plane, case: Passed, count: int) -> None:
         assert not received.values("trailer")
 
 
-@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [*GOOD, *LARGEST], ids=lambda case: case.id)
 def test_s14_good_request_passes_whole(plane: Plane, case: Passed) -> None:
     for _ in range(2):
         with plane.connect() as client:

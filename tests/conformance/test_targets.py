@@ -160,6 +160,43 @@ def test_rfc9112_3_2_1_absolute_form_without_path_is_the_root(plane: Plane, quer
     assert plane.upstream.targets() == [forwarded]
 
 
+def test_rfc9112_3_2_4_options_without_a_path_asks_for_the_root(plane: Plane) -> None:
+    """The last proxy would make `*` of it; behind this one there is a path that a rule stands for, and nothing else."""
+    assert plane.ask(get("http://api.example.org", bearer(), method="OPTIONS")).status == 200
+    assert_refusal(plane.ask(get("http://api.example.org", method="OPTIONS")), 401)
+    assert plane.upstream.targets() == ["/"]
+
+
+# RFC 9110 §7.2, RFC 3986 §3.2.2; checklist 24, 26. As sent, so that the links that a backend makes are the client's.
+HOSTS = [
+    b"api",
+    b"API.Example.ORG",
+    b"api.example.org.",
+    b"my_service.internal",
+    b"xn--bcher-kva.example",
+    b"a~b-c.example",
+    b"127.0.0.1",
+    b"api.example.org:80",
+    b"api.example.org:8443",
+    b"api.example.org:65535",
+    b"api.example.org:00080",
+    b"[::1]",
+    b"[2001:DB8::1]:8443",
+    b"[::ffff:192.0.2.1]",
+]
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: "s12-" + host.decode())
+def test_odd_but_valid_host_goes_on_as_it_is(plane: Plane, host: bytes) -> None:
+    for line in (b"Host: " + host, b"host:" + host + b" \t"):
+        assert plane.ask(b"GET /public/x HTTP/1.1\r\n%b\r\n\r\n" % line).status == 200
+        absolute = b"GET http://%b/public/x HTTP/1.1\r\n%b\r\n\r\n" % (host.lower(), line)
+        assert plane.ask(absolute).status == 200
+    for received in plane.upstream.requests:
+        assert received.values("host") == received.values("x-forwarded-host") == [host.decode()]
+        assert received.target == "/public/x"
+
+
 # Checklist 22, 23, 28: who is asked for a token shows which rule was found.
 ROUTED: dict[str, tuple[str, int]] = {
     "prefix-itself": ("/public", 200),
