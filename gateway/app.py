@@ -308,6 +308,8 @@ class Gateway:
                 head_timeout=limits.head_timeout,
                 body_timeout=limits.body_timeout,
                 keepalive_timeout=limits.keepalive_timeout,
+                min_rate=limits.min_rate,
+                max_requests=limits.max_requests_per_connection,
             ),
             caps=ConnectionCaps(
                 total=limits.max_connections, per_address=limits.max_connections_per_address, exempt=proxies

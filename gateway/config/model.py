@@ -379,6 +379,15 @@ class Limits:
     )
     head_timeout: float = field(default=15.0, metadata=timeout("For the whole head, from its first byte; then 408."))
     body_timeout: float = field(default=30.0, metadata=timeout("Silence inside a request body or a stalled reader."))
+    min_rate: int = field(
+        default=240,
+        metadata=doc(
+            "Bytes a second that a client must send of a body or take of an answer, over each body_timeout.",
+            size=True,
+            minimum=0,
+            maximum=1024 * 1024,
+        ),
+    )
     keepalive_timeout: float = field(default=60.0, metadata=timeout("Idle time between requests of a connection."))
     drain_timeout: float = field(
         default=10.0, metadata=doc("For requests in flight when the gateway is told to stop.", maximum=86400)
@@ -393,6 +402,10 @@ class Limits:
             minimum=1,
             maximum=1_000_000,
         ),
+    )
+    max_requests_per_connection: int | None = field(
+        default=None,
+        metadata=doc("Then the connection ends; any number when absent.", minimum=1, maximum=1_000_000_000),
     )
 
 

@@ -5,7 +5,8 @@ when that is complete they are the next, pipelined request and wait in the buffe
 throws away what a client still sends to an answer that ended the connection (RFC 9112 §9.6).
 
 There is one timer a connection. Setting a deadline stores a number; the timer looks at it when it fires and goes back
-to sleep if it was moved, so a request costs no timer of its own.
+to sleep if it was moved, so a request costs no timer of its own. While an exchange runs, it also looks at the client's
+pace.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from gateway.http.forwarding import NOWHERE, Origin
 from gateway.http.requests import UNREAD, RequestReader
 from gateway.proxy.connection_caps import NOT_COUNTED
 from gateway.proxy.exchange import Exchange
+from gateway.proxy.pace import Pace, unsent_bytes
 
 if TYPE_CHECKING:
     from gateway.proxy.data_plane import DataPlane
@@ -45,7 +47,10 @@ class ClientConnection(asyncio.Protocol):
         "_is_lingering",
         "_is_looping",
         "_lingered_bytes",
+        "_pace",
+        "_received_bytes",
         "_requests",
+        "_requests_left",
         "_scanned",
         "_timer",
         "_timer_at",
@@ -66,6 +71,7 @@ class ClientConnection(asyncio.Protocol):
         self.is_reading_paused = False
         self.is_writing_paused = False
         self._requests: RequestReader = plane.requests
+        self._requests_left = plane.limits.max_requests or 0  # without a bound it goes down from 0, for ever
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._scanned = 0  # how much of the buffer is known to hold no end of a head
@@ -74,6 +80,8 @@ class ClientConnection(asyncio.Protocol):
         self._is_looping = False
         self._is_lingering = False
         self._lingered_bytes = 0
+        self._received_bytes = 0  # of bodies, behind their first piece
+        self._pace: Pace | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -84,7 +92,7 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def may_stay_open(self) -> bool:
-        return not self.plane.is_draining
+        return self._requests_left != 0 and not self.plane.is_draining
 
     def introduce(self, origin: Origin, requests: RequestReader, group: int) -> None:
         """Whose connection it is, how its heads are read, and where it is counted."""
@@ -107,6 +115,7 @@ class ClientConnection(asyncio.Protocol):
             self._buffer = self._buffer + data if self._buffer else data
             self._read_requests()
         elif not exchange.body.is_complete:
+            self._received_bytes += len(data)
             exchange.feed(data)
         else:
             self._buffer += data
@@ -127,6 +136,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.is_writing_paused = True
         if self.exchange is not None:
+            self._begin_window(self.exchange)
             self.exchange.on_client_writable(is_writable=False)
 
     def resume_writing(self) -> None:
@@ -171,6 +181,7 @@ class ClientConnection(asyncio.Protocol):
         self._scanned = 0
         self._has_begun_head = False
         self._has_skipped_line = False
+        self._requests_left -= 1
         self.resume_reading()
         self.exchange = exchange = Exchange(self, request, self.plane.now())
         exchange.start(data[end:])
@@ -308,13 +319,51 @@ class ClientConnection(asyncio.Protocol):
         self._timer = None
         if self._transport is None:
             return
-        if self.plane.now() < self._deadline:
+        now = self.plane.now()
+        if self.exchange is not None:
+            self._look_at(self.exchange, now)
+        elif now < self._deadline:
             self._arm(self._deadline)
-        elif self.exchange is not None:
-            self.exchange.on_deadline()
         elif self._is_lingering or self._transport.is_closing():
             self._transport.abort()
         elif self._has_begun_head:
             self._refuse_head(Reason.HEAD_TIMEOUT)
         else:
             self._close(has_unread=False)
+
+    def _look_at(self, exchange: Exchange, now: float) -> None:
+        """The timer's look at an exchange: is its time up, and does its client keep the pace (checklist 78)?"""
+        limits, pace = self.plane.limits, self._pace
+        if not exchange.waits_for_client():
+            if pace is not None:
+                pace.forget()
+        elif pace is None or not pace.has_begun(exchange.started_at):
+            pace = self._begin_window(exchange)
+        elif now >= pace.end(limits.body_timeout):
+            if not pace.is_kept(now, self._moved_bytes(exchange), least_rate=limits.min_rate):
+                exchange.on_deadline()
+                return
+            # Slow, but it moves, and be it only in the kernel's buffers.
+            pace = self._begin_window(exchange)
+            self._deadline = max(self._deadline, pace.end(limits.body_timeout))
+        if now >= self._deadline:
+            exchange.on_deadline()
+        elif pace is not None and pace.has_begun(exchange.started_at):
+            self._arm(min(self._deadline, pace.end(limits.body_timeout)))
+        else:
+            self._arm(self._deadline)
+
+    def _begin_window(self, exchange: Exchange) -> Pace:
+        if self._pace is None:
+            self._pace = Pace()
+        self._pace.begin(self.plane.now(), self._moved_bytes(exchange))
+        return self._pace
+
+    def _moved_bytes(self, exchange: Exchange) -> int:
+        """What the client has sent and taken; the numbers of one exchange can be compared with each other."""
+        transport = self._transport
+        if transport is None:
+            return self._received_bytes
+        sock = transport.get_extra_info("socket")
+        held = transport.get_write_buffer_size() + (0 if sock is None else unsent_bytes(sock.fileno()))
+        return self._received_bytes + exchange.bytes_sent - held

@@ -355,7 +355,7 @@ class Exchange:
 
     def on_deadline(self) -> None:
         """Nothing happened for too long; who is to blame decides the answer."""
-        self.refuse(Reason.BODY_TIMEOUT if self._waits_for_client() else self._overdue)
+        self.refuse(Reason.BODY_TIMEOUT if self.waits_for_client() else self._overdue)
 
     def on_client_gone(self) -> None:
         """The client closed its connection: nobody waits for the answer, so the upstream need not go on with it."""
@@ -363,7 +363,7 @@ class Exchange:
         self.status = self.status or _CLIENT_CLOSED_REQUEST
         self._finish(close=True, cut=True)
 
-    def _waits_for_client(self) -> bool:
+    def waits_for_client(self) -> bool:
         if self.client.is_writing_paused:
             return True
         return self._upstream is not None and not self.body.is_complete and not self.client.is_reading_paused
@@ -371,7 +371,7 @@ class Exchange:
     def touch(self) -> None:
         """Something moved: the deadline starts anew."""
         client = self.client
-        if self._waits_for_client() or self.plan is None:
+        if self.waits_for_client() or self.plan is None:
             client.set_deadline(client.plane.limits.body_timeout)
         else:
             client.set_deadline(self.plan.pool.response_timeout)

@@ -52,10 +52,12 @@ class Destination:
 
 @dataclass(slots=True, kw_only=True)
 class ClientLimits:
-    """Bounds on a client connection: bytes and seconds."""
+    """Bounds on a client connection: bytes, seconds, bytes a second; `max_requests` None for any number."""
 
     max_target_bytes: int
     max_head_bytes: int
     head_timeout: float
     body_timeout: float
     keepalive_timeout: float
+    min_rate: int
+    max_requests: int | None
