@@ -115,10 +115,21 @@ def _refuse_kind(status: os.stat_result, path: Path, *, is_secret: bool) -> None
     shown = show(str(path), max_chars=_MAX_PATH_CHARS)
     if not stat.S_ISREG(status.st_mode):
         raise UnavailableError(f"{shown} is not a regular file")
-    if is_secret and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if is_secret and _is_open_to_others(status):
         raise UnavailableError(
             f"the file {shown} is open to others than its owner; run: chmod 600 {shlex.quote(str(path))}"
         )
+
+
+def _is_open_to_others(status: os.stat_result) -> bool:
+    """PostgreSQL's rule for its private key: what root hands over in a file of its own, the group may read.
+
+    Kubernetes hands a secret to a container that does not run as root in no other way (`fsGroup`).
+    """
+    forbidden = stat.S_IRWXG | stat.S_IRWXO
+    if status.st_uid == 0 and os.geteuid() != 0:
+        forbidden &= ~stat.S_IRGRP
+    return bool(status.st_mode & forbidden)
 
 
 def _describe(error: OSError) -> str:

@@ -69,15 +69,32 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         running.process.wait()
 
 
+def paste(script: str, home: Path) -> str:
+    """What a terminal shows of a script that ends well."""
+    # HTTPie is beside this interpreter; a home of its own, for it keeps settings there.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(home), "TERM": "xterm", "LANG": "C.UTF-8"}
+    with on_terminal(["bash", "-c", script], environment=environment) as terminal:
+        assert terminal.wait() == 0, terminal.text
+        return terminal.text
+
+
+def test_the_readmes_lines_tell_the_story_when_pasted(demo: Demo, tmp_path: Path) -> None:
+    readme = (CHECKOUT / "README.md").read_text()
+    [block] = re.findall(r"## The story.*?```sh\n(.*?)```", readme, re.DOTALL)
+    address = re.search(r"^gateway +http://(\S+)", demo.output, re.MULTILINE)
+    assert address
+    shown = paste("set -e\n" + block.replace("127.0.0.1:8080", address[1]), tmp_path)
+    assert re.search(r"^X-User-Id: 1$", shown, re.MULTILINE)
+    assert "HTTP/1.1 401 Unauthorized" in shown
+    assert re.search(r'{\s*"access": ?"[\w.-]+"\s*}', shown)
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_printed_lines_tell_the_story_when_pasted(client: str, demo: Demo, tmp_path: Path) -> None:
     script = "\n".join(f"{line}\necho '=====' $?" for line in demo.story(client))
-    # HTTPie is beside this interpreter; a home of its own, for it keeps settings there.
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {"PATH": path, "HOME": str(tmp_path), "TERM": "xterm", "LANG": "C.UTF-8"}
-    with on_terminal(["bash", "-c", script], environment=environment) as terminal:
-        assert terminal.wait() == 0, terminal.text
-        anonymous, login, tokens, _, _, hello, forged, refresh, _, _, staff = terminal.text.split("=====")[:-1]
+    shown = paste(script, tmp_path)
+    anonymous, login, tokens, _, _, hello, forged, refresh, _, _, staff = shown.split("=====")[:-1]
     assert re.search(r"HTTP/1.1 401 Unauthorized", anonymous)
     assert 'WWW-Authenticate: Bearer realm="api"' in anonymous
     assert re.search(r'"detail": ?"Authentication credentials were not provided."', anonymous)
@@ -89,7 +106,7 @@ def test_the_printed_lines_tell_the_story_when_pasted(client: str, demo: Demo, t
     assert re.findall(r"^X-User-Id: (.*)$", forged, re.MULTILINE) == ["1"]
     assert re.search(r'{\s*"access": ?"[\w.-]+"\s*}', refresh)
     assert re.search(r"HTTP/1.1 403 Forbidden", staff)
-    assert terminal.text.count("===== 0") == 11, terminal.text
+    assert shown.count("===== 0") == 11, shown
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

@@ -33,15 +33,16 @@ def test_s92_no_older_release_of_a_dependency_is_installed(name: str) -> None:
     assert version(importlib.metadata.version(name)) >= FLOORS[name]
 
 
-def test_s94_the_example_lets_nobody_reach_the_backend_around_the_gateway() -> None:
-    readme = (TOP / "README.md").read_text()
-    [block] = re.findall(r"```yaml\n(services:.*?)```", readme, re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/deployment.md"])
+def test_s94_the_example_lets_nobody_reach_the_backend_around_the_gateway(page: str) -> None:
+    text = (TOP / page).read_text()
+    [block] = re.findall(r"```yaml\n(services:.*?)```", text, re.DOTALL)
     services = yaml.safe_load(block)["services"]
-    backend = services["backend"]
-    assert backend["network_mode"] == "service:gateway"
-    assert "ports" not in backend
+    assert services["backend"]["network_mode"] == services["gateway"]["network_mode"] == "service:network"
+    assert [name for name, service in services.items() if "ports" in service] == ["network"]
+    assert [port.rpartition(":")[2] for port in services["network"]["ports"]] == ["8080"]
     assert services["gateway"]["read_only"] is True
-    sentences = " ".join(readme.split())
+    sentences = " ".join(text.split())
     assert "whoever reaches the backend directly can claim to be anyone" in sentences
 
 

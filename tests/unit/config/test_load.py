@@ -140,6 +140,21 @@ def test_s88_a_secret_file_of_its_owner_alone_is_taken(tmp_path: Path, key_file:
     loads(text_with(tokens="{signing_key: {file: key}}"), str(tmp_path / "c.yaml"), {})
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of root")
+def test_s88_the_group_may_read_what_root_hands_over(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65532)
+    key_file.chmod(0o440)
+    loads(text_with(tokens="{signing_key: {file: key}}"), str(tmp_path / "c.yaml"), {})
+    for mode in (0o460, 0o450, 0o444):
+        key_file.chmod(mode)
+        assert "is open to others" in with_key(tmp_path, "{file: key}")
+    key_file.chmod(0o440)
+    os.chown(key_file, 65532, 0)
+    assert "is open to others" in with_key(tmp_path, "{file: key}")
+
+
 def test_the_chmod_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     path = tmp_path / "my key; rm x"
     path.write_text(SECRET)
