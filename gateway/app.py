@@ -5,10 +5,10 @@ import contextlib
 import ssl
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -21,7 +21,8 @@ from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.config.load import Document
-from gateway.config.model import Compat, Config, Cors, HostField, Route, RouteCors, UnsafeValue, Upstream
+from gateway.config.model import Compat, Config, Cors, HostField, Route, RouteCors, UnsafeValue
+from gateway.config.upstreams import Upstream
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.connection import require_c_parsers
 from gateway.endpoints.hashing import HashingPool
@@ -43,22 +44,23 @@ from gateway.proxy.plan import ClientLimits, RoutePlan
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.server.certificates import CertificateRefused, Certificates
 from gateway.server.change_feed import ChangeFeed
-from gateway.server.dialling import application_connector, tcp_connector
 from gateway.server.listener import Listener, bind
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
 from gateway.tasks import spawn
 from gateway.types import Access
+from gateway.upstreams import build_checks, build_endpoints_pool, build_pool, client_contexts
 from gateway.users.sqlite import SqliteUserDirectory
 
 _CACHED_TOKENS: Final = 10_000  # about 1 KiB each
-_ENDPOINT_TIMEOUT: Final = 60.0  # a login may wait for its turn in the hashing pool
 
 
 def build(document: Document) -> "Gateway":
     """Raises `ConfigError` for keys that are refused, `GatewayError` when the installation itself is not fit."""
     require_c_parsers()
-    return Gateway(document.config, keyring_of(document), certificates_of(document))
+    return Gateway(
+        document.config, keyring_of(document), certificates_of(document), upstream_contexts=client_contexts(document)
+    )
 
 
 def keyring_of(document: Document) -> Keyring:
@@ -156,9 +158,16 @@ def _cors_policy(cors: Cors) -> CorsPolicy:
 class Gateway:
     """A running gateway: an async context manager that listens while it is entered and drains when it is left."""
 
-    def __init__(self, config: Config, keyring: Keyring, certificates: Certificates | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        keyring: Keyring,
+        certificates: Certificates | None,
+        upstream_contexts: Mapping[str, ssl.SSLContext],
+    ) -> None:
         self._config = config
         self._certificates = certificates
+        self._upstream_contexts = upstream_contexts
         self._verifier = build_verifier(config, keyring)
         self._issuer = build_issuer(config, keyring)
         self._revocations = RevocationList()
@@ -340,7 +349,7 @@ class Gateway:
 
     def _build_routes(self, runner: web.AppRunner) -> RouteTable[RoutePlan]:
         config = self._config
-        pools = {name: self._pool_of(name, upstream) for name, upstream in config.upstreams.items()}
+        pools = {name: self._start_pool(name, upstream) for name, upstream in config.upstreams.items()}
         prefixes = {
             route.path: RoutePlan(
                 policy=RoutePolicy(
@@ -360,7 +369,7 @@ class Gateway:
         }
         endpoints = RoutePlan(
             policy=RoutePolicy(access=Access.PUBLIC),
-            pool=self._endpoints_pool(runner),
+            pool=self._start_endpoints_pool(runner),
             reaches_endpoints=True,
             cors=self._cors,
         )
@@ -376,35 +385,15 @@ class Gateway:
             return _cors_policy(route.cors)
         return self._cors if route.cors is RouteCors.INHERIT else None
 
-    def _pool_of(self, name: str, upstream: Upstream) -> UpstreamPool:
-        urls = [urlsplit(server) for server in upstream.servers]
-        return self._own_pool(
-            UpstreamPool(
-                name=name,
-                host=urls[0].netloc.encode(),
-                connect=tcp_connector([(url.hostname or "", url.port or 80) for url in urls]),
-                reader=self._responses,
-                connect_timeout=upstream.connect_timeout,
-                response_timeout=upstream.response_timeout,
-                idle_timeout=upstream.idle_timeout,
-                max_idle_connections=upstream.max_idle_connections,
-            )
-        )
+    def _start_pool(self, name: str, upstream: Upstream) -> UpstreamPool:
+        pool = build_pool(name, upstream, tls=self._upstream_contexts.get(name), reader=self._responses)
+        self._exit.callback(pool.close)
+        checks = build_checks(pool, upstream, reader=self._responses)
+        if checks is not None:
+            self._exit.callback(spawn(checks.run(), name="health_checks").cancel)
+        return pool
 
-    def _endpoints_pool(self, runner: web.AppRunner) -> UpstreamPool:
-        return self._own_pool(
-            UpstreamPool(
-                name="endpoints",
-                host=b"gateway",
-                connect=application_connector(runner),
-                reader=self._responses,
-                connect_timeout=_ENDPOINT_TIMEOUT,
-                response_timeout=_ENDPOINT_TIMEOUT,
-                idle_timeout=_ENDPOINT_TIMEOUT,
-                max_idle_connections=self._config.users.hash_workers + 8,
-            )
-        )
-
-    def _own_pool(self, pool: UpstreamPool) -> UpstreamPool:
+    def _start_endpoints_pool(self, runner: web.AppRunner) -> UpstreamPool:
+        pool = build_endpoints_pool(runner, max_idle=self._config.users.hash_workers + 8, reader=self._responses)
         self._exit.callback(pool.close)
         return pool

@@ -55,8 +55,13 @@ class Reason(StrEnum):
     # "Cannot tell" is never 401 and never a pass.
     STORE_UNAVAILABLE = "store_unavailable"
     OVERLOADED = "overloaded"
+    UPSTREAM_BUSY = "upstream_busy"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_TLS_FAILED = "upstream_tls_failed"
+    UPSTREAM_CONNECT_TIMEOUT = "upstream_connect_timeout"
+    UPSTREAM_SEND_TIMEOUT = "upstream_send_timeout"
     UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_STALLED = "upstream_stalled"
     UPSTREAM_BROKEN = "upstream_broken"
     INTERNAL_ERROR = "internal_error"
 
@@ -147,6 +152,15 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     ),
     Reason.OVERLOADED: _own(503, Reason.OVERLOADED, "The gateway is too busy for this right now. Try again."),
     Reason.UPSTREAM_UNREACHABLE: _own(502, Reason.UPSTREAM_UNREACHABLE, "The backend cannot be reached."),
+    Reason.UPSTREAM_BUSY: _own(503, Reason.UPSTREAM_BUSY, "The backend is too busy for this right now. Try again."),
+    Reason.UPSTREAM_TLS_FAILED: _own(502, Reason.UPSTREAM_TLS_FAILED, "The backend cannot be reached."),
+    Reason.UPSTREAM_CONNECT_TIMEOUT: _own(
+        504, Reason.UPSTREAM_CONNECT_TIMEOUT, "The backend could not be reached in time."
+    ),
+    Reason.UPSTREAM_SEND_TIMEOUT: _own(
+        504, Reason.UPSTREAM_SEND_TIMEOUT, "The backend did not take the request in time."
+    ),
+    Reason.UPSTREAM_STALLED: _own(504, Reason.UPSTREAM_STALLED, "The backend stopped inside of its answer."),
     Reason.UPSTREAM_TIMEOUT: _own(504, Reason.UPSTREAM_TIMEOUT, "The backend did not answer in time."),
     Reason.UPSTREAM_BROKEN: _own(502, Reason.UPSTREAM_BROKEN, "The backend gave an answer that is not valid HTTP."),
     Reason.INTERNAL_ERROR: _own(

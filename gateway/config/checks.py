@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.config.model import Config, Cors, Route
 from gateway.config.tree import Findings, below, show
+from gateway.config.upstreams import Upstream, UpstreamTls
 from gateway.types import Access
 
 # Names as back ends fold them: upper case, `_` for what is neither letter nor digit.
@@ -50,6 +51,7 @@ _ARGON2_BYTES_PER_LANE: Final = 8 * 1024  # RFC 9106 §3.1
 
 def check(config: Config, findings: Findings) -> None:
     """Notes what is wrong; `config` may hold blanks at paths that are not sound."""
+    _check_upstreams(config, findings)
     _check_routes(config, findings)
     _check_endpoints(config, findings)
     _check_tokens(config, findings)
@@ -58,6 +60,37 @@ def check(config: Config, findings: Findings) -> None:
     _check_identity(config, findings)
     _check_costs(config, findings)
     _check_cors(config, findings)
+
+
+def _check_upstreams(config: Config, findings: Findings) -> None:
+    for name, upstream in config.upstreams.items():
+        path = below("upstreams", name)
+        _check_servers(below(path, "servers"), upstream, findings)
+        _check_upstream_tls(path, upstream, findings)
+        health = below(path, "health")
+        first, longest = below(health, "pause"), below(health, "max_pause")
+        if findings.is_sound(first, longest) and upstream.health.pause > upstream.health.max_pause:
+            findings.add(first, "must not be longer than max_pause")
+
+
+def _check_servers(path: str, upstream: Upstream, findings: Findings) -> None:
+    first: dict[str, str] = {}
+    for index, server in enumerate(upstream.servers):
+        at = below(path, index)
+        if findings.is_sound(at):
+            if server in first:
+                findings.add(at, f"is the same server as {first[server]}")
+            first.setdefault(server, at)
+
+
+def _check_upstream_tls(path: str, upstream: Upstream, findings: Findings) -> None:
+    servers, tls = below(path, "servers"), below(path, "tls")
+    if not findings.is_sound(servers, tls):
+        return
+    if upstream.tls != UpstreamTls() and not upstream.speaks_tls:
+        findings.add(tls, "has no use: none of the servers is https://")
+    if upstream.tls.key is not None and upstream.tls.certificate is None:
+        findings.add(below(tls, "key"), "has no use without the certificate that it belongs to")
 
 
 def _sound_routes(config: Config, findings: Findings) -> Iterator[tuple[str, Route]]:

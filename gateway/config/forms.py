@@ -101,18 +101,22 @@ RULES: Final[Mapping[Form, tuple[Rule, ...]]] = {
     ),
     Form.UPSTREAM_URL: (
         Rule(
-            pattern=r"(?!https://)[\s\S]*",
-            refusal="must start with http://: this version speaks no TLS to back ends, a proxy beside it can",
+            pattern=r"(?:https?://|unix:/)[\s\S]*",
+            refusal="must be http://host[:port], https://host[:port] or unix:/path/to.sock",
         ),
-        Rule(pattern=r"http://[\s\S]*", refusal="must be http://host or http://host:port"),
-        Rule(pattern=r"[^@]*", refusal="must not hold a user name or password"),
+        Rule(pattern=r"unix:[\s\S]*|[^@]*", refusal="must not hold a user name or password"),
         Rule(
-            pattern=r"http://[^/?#\\]*",
+            pattern=r"unix:[\s\S]*|https?://[^/?#\\]*",
             refusal="must end after host and port: no path, query or fragment, and no `/` at the end",
         ),
         Rule(
-            pattern=rf"http://{_HOST}(?::{_PORT})?",
-            refusal="must be http://host or http://host:port with a host name or IP address and a port of 1 to 65535",
+            pattern=rf"unix:[\s\S]*|https?://{_HOST}(?::{_PORT})?",
+            refusal="must have a host name or IP address, and where there is a port, one of 1 to 65535",
+        ),
+        # sockaddr_un holds 108 bytes with the NUL at the end.
+        Rule(
+            pattern=r"http[\s\S]*|unix:/[!-.0-~][!-~]{0,105}",
+            refusal="must be unix: and the absolute path of a socket, at most 107 characters of visible ASCII",
         ),
     ),
     Form.ORIGIN: (

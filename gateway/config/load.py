@@ -86,6 +86,11 @@ class _Sources:
         return text
 
 
+def read_secret_file(path: Path) -> str:
+    """The text of a file that is its owner's alone. Raises `UnavailableError`."""
+    return _read_file(path, is_secret=True)
+
+
 def _read_file(path: Path, *, is_secret: bool) -> str:
     shown = show(str(path), max_chars=_MAX_PATH_CHARS)
     try:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from gateway.config.forms import Form
 from gateway.config.metadata import doc, timeout
+from gateway.config.upstreams import Upstream
 from gateway.types import Access, Oddity, Secret
 
 
@@ -116,32 +117,6 @@ class Listen:
             "Networks of balancers; their connections must begin with a PROXY protocol head (v1 or v2).",
             form=Form.NETWORK,
         ),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
-    """A backend that requests are forwarded to."""
-
-    servers: tuple[str, ...] = field(
-        metadata=doc(
-            "Where it listens, as http://host[:port]; no path, no user name. With several, the next is tried when "
-            "one cannot be reached.",
-            form=Form.UPSTREAM_URL,
-            minimum=1,
-        )
-    )
-    connect_timeout: float = field(default=5.0, metadata=timeout("How long opening a connection may take; then 502."))
-    response_timeout: float = field(
-        default=60.0,
-        metadata=timeout("How long the backend may be silent before or inside an answer; then 504 or a cut."),
-    )
-    idle_timeout: float = field(
-        default=15.0,
-        metadata=timeout("How long an unused connection is kept; below the backend's own keep-alive."),
-    )
-    max_idle_connections: int = field(
-        default=64, metadata=doc("How many unused connections are kept.", minimum=0, maximum=10_000)
     )
 
 

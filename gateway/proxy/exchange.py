@@ -37,7 +37,7 @@ from gateway.http.rewriting import (
 )
 from gateway.proxy.admission import UnknownUser
 from gateway.proxy.plan import RoutePlan
-from gateway.proxy.upstream_connection import UpstreamConnection
+from gateway.proxy.upstream_connection import ConnectionOwner, UpstreamConnection
 from gateway.tasks import spawn
 from gateway.types import Principal
 
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("gateway")
 
-# RFC 9110 §9.2.2. Only these may be sent again when a pooled connection turned out to be dead.
+# RFC 9110 §9.2.2. Only these may be sent again.
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_UPSTREAM_TIMEOUT: Final = Reason.UPSTREAM_TIMEOUT  # bound once: a look through the class is slow on Python 3.11
+_CONNECT_TIMEOUT: Final = Reason.UPSTREAM_CONNECT_TIMEOUT  # bound once: a look through the class is slow on Python 3.11
 _CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for the log; nobody is there to receive it
 
 
@@ -57,6 +57,7 @@ class Exchange:
 
     __slots__ = (
         "_closes",
+        "_failed",
         "_framing",
         "_head_lines",
         "_overdue",
@@ -101,7 +102,8 @@ class Exchange:
         self._response_body: Body = NO_BODY
         self._sends_chunks = False
         self._closes = False
-        self._overdue = _UPSTREAM_TIMEOUT  # what to say when nothing more comes
+        self._failed: tuple[ConnectionOwner, ...] | None = None  # who got the request in vain; None before any did
+        self._overdue = _CONNECT_TIMEOUT  # what to say when a wait before the upstream is too long
 
     @property
     def request_method(self) -> str:
@@ -194,15 +196,16 @@ class Exchange:
         return True
 
     def _wait_for(self, step: Coroutine[None, None, None]) -> None:
-        """Go on in a task; until then nothing is read from the client."""
-        self.client.pause_reading()
+        """Go on in a task; until then nothing is read of a body. With none to come, a client that leaves is noticed."""
+        if not self.body.is_complete:
+            self.client.pause_reading()
         self._task = spawn(step, name="exchange")
         self.touch()
 
     async def _look_up(self, plan: RoutePlan, unknown: UnknownUser) -> None:
         try:
             principal = await self.client.plane.admission.look_up(unknown)
-            self._overdue = _UPSTREAM_TIMEOUT
+            self._overdue = _CONNECT_TIMEOUT
             self._forward(plan, principal)
         except Refused as refusal:
             self.refuse(refusal.reason)
@@ -229,7 +232,7 @@ class Exchange:
 
     async def _connect(self, plan: RoutePlan) -> None:
         try:
-            self._send(await plan.pool.open())
+            self._send(await plan.pool.open(self._failed))
         except Refused as refusal:
             self.refuse(refusal.reason)
         except Exception:
@@ -317,25 +320,22 @@ class Exchange:
 
     def on_upstream_failed(self, reason: Reason) -> None:
         upstream, self._upstream = self._upstream, None
-        if self.plan is not None and self._may_send_again(upstream):
-            self._wait_for(self._connect(self.plan))
+        plan = self.plan
+        if upstream is None or plan is None or self.status:
+            self.refuse(reason)
+            return
+        upstream.owner.on_request_failed(upstream, reason, self.started_at)
+        # A kept connection may have been closed by the upstream just before it was used, which says nothing of the
+        # server; the next one is new, so this is so at most once. Other servers failed and are not asked again.
+        self._failed = (*(self._failed or ()), *(() if upstream.was_pooled else (upstream.owner,)))
+        if self._may_send_again(upstream) and plan.pool.may_try_again(self._failed):
+            self._wait_for(self._connect(plan))
         else:
             self.refuse(reason)
 
-    def _may_send_again(self, upstream: UpstreamConnection | None) -> bool:
-        """A pooled connection may have been closed by the upstream just before it was used: not the client's problem.
-
-        Only on a connection that had answered before (so at most once: the next one is new), without a byte of this
-        answer, and only what may be repeated and is still here whole (checklist 77).
-        """
-        return (
-            upstream is not None
-            and upstream.was_pooled
-            and not upstream.has_answered
-            and not self.status
-            and self.request_method in _IDEMPOTENT
-            and self.body is NO_BODY
-        )
+    def _may_send_again(self, upstream: UpstreamConnection) -> bool:
+        """Without a byte of the answer, and only what may be repeated and is still here whole (checklist 77)."""
+        return not upstream.has_answered and self.request_method in _IDEMPOTENT and self.body is NO_BODY
 
     def on_upstream_writable(self, *, is_writable: bool) -> None:
         if is_writable:
@@ -343,6 +343,7 @@ class Exchange:
             self.touch()
         elif not self.body.is_complete:
             self.client.pause_reading()
+            self.touch()
 
     def on_client_writable(self, *, is_writable: bool) -> None:
         """The client's socket takes more, or no more for now."""
@@ -355,7 +356,17 @@ class Exchange:
 
     def on_deadline(self) -> None:
         """Nothing happened for too long; who is to blame decides the answer."""
-        self.refuse(Reason.BODY_TIMEOUT if self.waits_for_client() else self._overdue)
+        upstream = self._upstream
+        if self.waits_for_client():
+            self.refuse(Reason.BODY_TIMEOUT)
+        elif upstream is None:
+            self.refuse(self._overdue)
+        elif self.status:
+            self.refuse(Reason.UPSTREAM_STALLED)
+        else:
+            reason = Reason.UPSTREAM_TIMEOUT if self.body.is_complete else Reason.UPSTREAM_SEND_TIMEOUT
+            upstream.owner.on_request_failed(upstream, reason, self.started_at)
+            self.refuse(reason)
 
     def on_client_gone(self) -> None:
         """The client closed its connection: nobody waits for the answer, so the upstream need not go on with it."""
@@ -370,11 +381,15 @@ class Exchange:
 
     def touch(self) -> None:
         """Something moved: the deadline starts anew."""
-        client = self.client
-        if self.waits_for_client() or self.plan is None:
+        client, plan = self.client, self.plan
+        if self.waits_for_client() or plan is None:
             client.set_deadline(client.plane.limits.body_timeout)
+        elif self.status:
+            client.set_deadline(plan.pool.read_timeout)
+        elif self._upstream is None:
+            client.set_deadline(plan.pool.opening_timeout)
         else:
-            client.set_deadline(self.plan.pool.response_timeout)
+            client.set_deadline(plan.pool.response_timeout if self.body.is_complete else plan.pool.send_timeout)
 
     def refuse(self, reason: Reason) -> None:
         """Answer in the gateway's own name; where an answer has begun, cut it."""

@@ -6,7 +6,6 @@ must not become the answer to the next request.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from gateway.errors import Reason, Refused
@@ -42,6 +41,26 @@ class ResponseReceiver(Protocol):
     def on_upstream_writable(self, *, is_writable: bool) -> None: ...
 
 
+class ConnectionOwner(Protocol):
+    """Whose connection it is: the server that it leads to."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it wants to hear of answers."""
+
+    def on_answer(self) -> None:
+        """The final head of an answer has come, and the owner is suspect."""
+
+    def on_idle(self, connection: "UpstreamConnection") -> None:
+        """The exchange has ended cleanly, and the connection can serve another."""
+
+    def on_closed(self, connection: "UpstreamConnection") -> None:
+        """The connection is no more."""
+
+    def on_request_failed(self, connection: "UpstreamConnection", reason: Reason, since: float) -> None:
+        """Told by the exchange, after the connection has been closed or before."""
+
+
 class UpstreamConnection(asyncio.Protocol):
     """`idle_since` is loop time. `was_pooled`: an earlier exchange ended well on it. `has_answered`: a byte of the
     present response has come."""
@@ -51,29 +70,21 @@ class UpstreamConnection(asyncio.Protocol):
         "_buffer",
         "_can_be_reused",
         "_is_reading",
-        "_name",
-        "_on_idle",
         "_reader",
         "_transport",
         "exchange",
         "has_answered",
         "idle_since",
+        "owner",
         "was_pooled",
     )
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        on_idle: Callable[["UpstreamConnection"], None],
-        reader: ResponseReader,
-    ) -> None:
+    def __init__(self, *, owner: ConnectionOwner, reader: ResponseReader) -> None:
         self.exchange: ResponseReceiver | None = None
         self.idle_since = 0.0
         self.has_answered = False
+        self.owner = owner
         self.was_pooled = False
-        self._name = name
-        self._on_idle = on_idle
         self._reader = reader
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
@@ -83,7 +94,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __repr__(self) -> str:
         state = "closed" if self._transport is None else "idle" if self.exchange is None else "busy"
-        return f"<UpstreamConnection {self._name} {state}>"
+        return f"<UpstreamConnection {state}>"
 
     @property
     def is_available(self) -> bool:
@@ -120,6 +131,7 @@ class UpstreamConnection(asyncio.Protocol):
             # abort, not close: what is still unsent must not reach an upstream as a request that looks whole.
             self._transport.abort()
             self._transport = None
+            self.owner.on_closed(self)
 
     # asyncio.Protocol
 
@@ -158,7 +170,9 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        if self._transport is not None:
+            self._transport = None
+            self.owner.on_closed(self)
         self._fail(Reason.UPSTREAM_BROKEN)
 
     def pause_writing(self) -> None:
@@ -184,6 +198,8 @@ class UpstreamConnection(asyncio.Protocol):
             if response.status >= 200:
                 break
             self._on_interim(exchange, response)
+        if self.owner.is_suspect:
+            self.owner.on_answer()
         self._buffer = b""
         self._body = body = response_body(response, exchange.request_method)
         self._can_be_reused = not response.should_close and not isinstance(body, CloseBody)
@@ -213,7 +229,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._can_be_reused and not body.rest and exchange.is_request_sent and self.is_available:
             self.was_pooled = True
             self.resume_reading()
-            self._on_idle(self)
+            self.owner.on_idle(self)
         else:
             self.close()
         exchange.on_response_end()

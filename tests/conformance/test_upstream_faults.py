@@ -20,7 +20,7 @@ RESPONSE_TIMEOUT = 0.4
 
 @pytest.fixture(scope="module")
 def module_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    upstream = {"response_timeout": "400ms", "connect_timeout": "300ms"}
+    upstream = {"response_timeout": "400ms", "read_timeout": "400ms", "connect_timeout": "300ms"}
     with running_plane(tmp_path_factory.mktemp("faults"), upstream=upstream) as plane:
         yield plane
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -227,13 +228,19 @@ async def deaf(link: Link, received: Received) -> None:
 
 
 class ScriptedUpstream:
-    """`requests` is everything that came since the last `begin`, in order."""
+    """`requests` is everything that came since the last `begin`, in order.
 
-    def __init__(self) -> None:
+    It listens on `port` of 127.0.0.1 (0: any), with TLS if there is a context, or on the Unix socket `path`.
+    """
+
+    def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None, path: str | None = None) -> None:
         self.requests: list[Received] = []
         self.links: list[Link] = []
         self.faults: list[BaseException] = []
-        self.port = 0
+        self.port = port
+        self._tls = tls
+        self._path = path
+        self._server: asyncio.Server | None = None
         self._script: Script = echo
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -241,7 +248,9 @@ class ScriptedUpstream:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        if self._path is not None:
+            return f"unix:{self._path}"
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self.port}"
 
     def play(self, script: Script) -> None:
         """Answer by `script` from now on."""
@@ -278,6 +287,20 @@ class ScriptedUpstream:
             time.sleep(0.002)
         return time.monotonic() - begun
 
+    def die(self) -> None:
+        """As a killed process: nobody listens any more, every connection is reset."""
+
+        async def die() -> None:
+            assert self._server is not None
+            self._server.close()
+            for link in self.links:
+                if link.is_open:
+                    link.reset()
+            for task in tuple(self._tasks):
+                task.cancel()
+
+        asyncio.run_coroutine_threadsafe(die(), self._loop).result(TIMEOUT)
+
     async def _hang_up(self) -> None:
         """End all connections and wait until the gateway has done so too: none of them may be used again."""
         for task in tuple(self._tasks):
@@ -311,14 +334,19 @@ class ScriptedUpstream:
             await self._script(link, received)
 
     async def _start(self) -> asyncio.Server:
+        if self._path is not None:
+            return await asyncio.start_unix_server(self._serve, self._path, limit=READ_BYTES)
         # A backlog for the tests that open hundreds of connections at once.
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=READ_BYTES, backlog=1024)
+        return await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, limit=READ_BYTES, backlog=1024, ssl=self._tls
+        )
 
     @contextlib.contextmanager
     def running(self) -> Iterator["ScriptedUpstream"]:
         self._thread.start()
-        server = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(TIMEOUT)
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = server = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(TIMEOUT)
+        if self._path is None:
+            self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:

@@ -228,7 +228,25 @@ def test_origins_are_as_browsers_send_them(origin: str) -> None:
     assert paths(refusals(cors=f"{{allow_origins: [{origin}]}}")) == ["cors.allow_origins[0]"]
 
 
-@pytest.mark.parametrize("url", ["", "http://", "http://:80", "https://app", "http://u:p@app", "http://app/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://",
+        "http://:80",
+        "https://",
+        "ftp://app",
+        "http://u:p@app",
+        "https://u:p@app",
+        "http://app/x",
+        "https://app/",
+        "http://app:0",
+        "unix:app.sock",
+        "unix:/",
+        "unix://app.sock",
+        f"unix:/{'a' * 107}",
+    ],
+)
 def test_s89_an_upstream_without_a_plain_address_is_refused(url: str) -> None:
     (sentence,) = refusals(upstreams=f"{{app: {{servers: ['{url}']}}}}")
     assert sentence.startswith("upstreams.app.servers[0]: must ")
@@ -240,6 +258,45 @@ def test_s20_a_route_path_has_one_reading(path: str) -> None:
     assert paths(refusals(routes=routes(f"path: {path}"))) == ["routes[0].path"]
 
 
-@pytest.mark.parametrize("key", ["connect_timeout", "response_timeout", "idle_timeout"])
+@pytest.mark.parametrize("key", ["connect_timeout", "send_timeout", "response_timeout", "read_timeout"])
 def test_timeouts_are_never_zero(key: str) -> None:
     assert paths(refusals(upstreams=f"{{app: {{servers: ['http://app'], {key}: 0s}}}}")) == [f"upstreams.app.{key}"]
+
+
+def upstream(entries: str) -> list[str]:
+    return refusals(upstreams=f"{{app: {{{entries}}}}}")
+
+
+def test_a_server_is_listed_once() -> None:
+    assert upstream("servers: ['http://a', 'https://a', 'http://a']") == [
+        "upstreams.app.servers[2]: is the same server as upstreams.app.servers[0]"
+    ]
+    assert paths(upstream("servers: [x, x]")) == ["upstreams.app.servers[0]", "upstreams.app.servers[1]"]
+    assert paths(upstream("servers: []")) == ["upstreams.app.servers"]
+
+
+def test_tls_settings_without_tls_are_refused() -> None:
+    assert upstream("servers: ['http://a', 'unix:/a'], tls: {verify: false}") == [
+        "upstreams.app.tls: has no use: none of the servers is https://"
+    ]
+    assert upstream("servers: ['http://a', 'https://b'], tls: {verify: false}") == []
+    assert upstream("servers: ['http://a'], tls: {verify: true}") == []
+    assert paths(upstream("servers: ['http://a'], tls: {verify: maybe}")) == ["upstreams.app.tls.verify"]
+
+
+def test_a_key_goes_with_its_certificate() -> None:
+    assert upstream("servers: ['https://a'], tls: {key: k}") == [
+        "upstreams.app.tls.key: has no use without the certificate that it belongs to"
+    ]
+    assert upstream("servers: ['https://a'], tls: {key: k, certificate: c}") == []
+    assert upstream("servers: ['https://a'], tls: {certificate: c}") == []
+
+
+def test_the_first_pause_of_a_server_is_not_the_longest() -> None:
+    assert upstream("servers: ['http://a'], health: {pause: 31s}") == [
+        "upstreams.app.health.pause: must not be longer than max_pause"
+    ]
+    assert upstream("servers: ['http://a'], health: {pause: 30s}") == []
+    assert paths(upstream("servers: ['http://a'], health: {pause: 31s, max_pause: x}")) == [
+        "upstreams.app.health.max_pause"
+    ]

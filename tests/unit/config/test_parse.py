@@ -139,7 +139,7 @@ def test_keys_that_are_required_say_what_they_are_for() -> None:
 
 
 def test_missing_keys_are_shown_at_their_section() -> None:
-    (problem,) = problems_of(text_with(upstreams="\n  good: {servers: ['http://x']}\n  app:\n    idle_timeout: 5s"))
+    (problem,) = problems_of(text_with(upstreams="\n  good: {servers: ['http://x']}\n  app:\n    send_timeout: 5s"))
     assert (problem.line, problem.path) == (4, "upstreams.app.servers")
 
 

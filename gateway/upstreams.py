@@ -1,0 +1,123 @@
+"""The part of the composition root that makes upstreams: configuration → servers, pools and their health checks."""
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from gateway.config.load import Document, read_secret_file
+from gateway.config.parse import UnavailableError
+from gateway.config.upstreams import Balance, Upstream, UpstreamTls
+from gateway.errors import ConfigError, Problem
+from gateway.http.responses import ResponseReader
+from gateway.proxy.balancer import least_connections, round_robin
+from gateway.proxy.health_checks import CheckSettings, HealthChecks
+from gateway.proxy.server_health import HealthRules
+from gateway.proxy.upstream_pool import ExchangeTimeouts, UpstreamPool
+from gateway.proxy.upstream_server import ConnectionLimits, ServerAddress
+from gateway.server.dialling import application_connector, tcp_connector, unix_connector
+from gateway.server.upstream_tls import TlsRefused, client_context
+
+_BALANCES: Final = {Balance.ROUND_ROBIN: round_robin, Balance.LEAST_CONNECTIONS: least_connections}
+_ENDPOINT_TIMEOUT: Final = 60.0  # a login may wait for its turn in the hashing pool
+
+
+def client_contexts(document: Document) -> Mapping[str, ssl.SSLContext]:
+    """The TLS settings of every upstream that has an https server. Raises `ConfigError` for files that do not fit."""
+    contexts: dict[str, ssl.SSLContext] = {}
+    problems: list[Problem] = []
+    directory = Path(document.file).parent
+    for name, upstream in document.config.upstreams.items():
+        if not upstream.speaks_tls:
+            continue
+        try:
+            contexts[name] = _client_context(upstream.tls, directory)
+        except TlsRefused as refusal:
+            problems.append(document.problem(f"upstreams.{name}.tls.{refusal.setting}", str(refusal)))
+    if problems:
+        raise ConfigError(problems)
+    return contexts
+
+
+def _client_context(tls: UpstreamTls, directory: Path) -> ssl.SSLContext:
+    key = None if tls.key is None else directory / tls.key
+    if key is not None:
+        try:
+            read_secret_file(key)
+        except UnavailableError as unavailable:
+            raise TlsRefused("key", str(unavailable)) from None
+    return client_context(
+        ca=None if tls.ca is None else directory / tls.ca,
+        certificate=None if tls.certificate is None else directory / tls.certificate,
+        key=key,
+        is_verified=tls.verify,
+    )
+
+
+def build_pool(name: str, upstream: Upstream, *, tls: ssl.SSLContext | None, reader: ResponseReader) -> UpstreamPool:
+    """The pool of a configured upstream; `tls` is for its https servers."""
+    connections, health = upstream.connections, upstream.health
+    return UpstreamPool(
+        name=name,
+        servers=[_address(url, tls, upstream.tls.server_name) for url in upstream.servers],
+        balance=_BALANCES[upstream.balance],
+        timeouts=ExchangeTimeouts(
+            send=upstream.send_timeout, response=upstream.response_timeout, read=upstream.read_timeout
+        ),
+        limits=ConnectionLimits(
+            max_open=connections.max,
+            max_idle=connections.max_idle,
+            idle_timeout=connections.idle_timeout,
+            connect_timeout=upstream.connect_timeout,
+            max_queued=connections.queue,
+            queue_timeout=connections.queue_timeout,
+        ),
+        rules=HealthRules(falls=health.falls, rises=health.rises, pause=health.pause, max_pause=health.max_pause),
+        reader=reader,
+    )
+
+
+def build_checks(pool: UpstreamPool, upstream: Upstream, *, reader: ResponseReader) -> HealthChecks | None:
+    """The active checks of an upstream that has some."""
+    health = upstream.health
+    if health.path is None:
+        return None
+    settings = CheckSettings(path=health.path.encode(), interval=health.interval, timeout=health.timeout)
+    return HealthChecks(pool=pool, settings=settings, reader=reader)
+
+
+def build_endpoints_pool(runner: web.AppRunner, *, max_idle: int, reader: ResponseReader) -> UpstreamPool:
+    """The gateway's own application as an upstream."""
+    timeout = _ENDPOINT_TIMEOUT
+    return UpstreamPool(
+        name="endpoints",
+        servers=[ServerAddress(label="gateway", host=b"gateway", connect=application_connector(runner))],
+        balance=round_robin,
+        timeouts=ExchangeTimeouts(send=timeout, response=timeout, read=timeout),
+        limits=ConnectionLimits(
+            max_open=None,
+            max_idle=max_idle,
+            idle_timeout=timeout,
+            connect_timeout=timeout,
+            max_queued=0,
+            queue_timeout=timeout,
+        ),
+        rules=HealthRules(falls=1, rises=1, pause=1.0, max_pause=1.0),
+        reader=reader,
+    )
+
+
+def _address(url: str, tls: ssl.SSLContext | None, server_name: str | None) -> ServerAddress:
+    scheme, _, path = url.partition(":")
+    if scheme == "unix":
+        return ServerAddress(label=url, host=b"localhost", connect=unix_connector(path))
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if scheme == "http":
+        connect = tcp_connector(host, parts.port or 80)
+    else:
+        connect = tcp_connector(host, parts.port or 443, tls=tls, server_name=server_name or host)
+    return ServerAddress(label=url, host=parts.netloc.encode(), connect=connect)
