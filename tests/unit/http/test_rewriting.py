@@ -13,6 +13,7 @@ from gateway.http.rewriting import (
     expects_continue,
     response_fields,
     response_framing,
+    upstream_lines,
 )
 from gateway.http.targets import Target
 
@@ -156,3 +157,29 @@ def test_s14_an_answer_has_one_framing(body: Body, answer: Response, to_11: byte
 def test_the_end_of_an_answers_head(to_http10: bool, close: bool, connection: bytes) -> None:
     end = response_fields(LengthBody(7), response(), to_http10=to_http10, close=close)
     assert end == b"Content-Length: 7\r\n" + connection + b"\r\n"
+
+
+def full_request() -> Request:
+    return Request(
+        "PUT",
+        "/as-sent",
+        HTTP11,
+        [b"Cookie: a", b"X-A:b"],
+        host=b"client.example",
+        tokens=[b"Bearer one", b"Bearer two"],
+        method_overrides=[b"X-HTTP-Method: DELETE"],
+        content_length=b"7",
+        expect=b"100-continue",
+    )
+
+
+def test_s14_s10_the_upstream_head_is_what_passes_and_nothing_of_the_rest() -> None:
+    lines = upstream_lines(full_request(), b"/canonical?q", b"backend", token_field=None, keeps_overrides=False)
+    assert lines == [b"PUT /canonical?q HTTP/1.1\r\nHost: backend", b"Cookie: a", b"X-A:b"]
+
+
+def test_s10_s24_token_and_overrides_go_on_where_the_route_keeps_them() -> None:
+    lines = upstream_lines(full_request(), b"/", b"a", token_field=b"Authorization", keeps_overrides=True)
+    assert lines[3:] == [b"Authorization: Bearer one", b"Authorization: Bearer two", b"X-HTTP-Method: DELETE"]
+    nothing = upstream_lines(request(), b"/", b"a", token_field=b"Authorization", keeps_overrides=True)
+    assert nothing == [b"GET / HTTP/1.1\r\nHost: a"]
