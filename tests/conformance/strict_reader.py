@@ -151,3 +151,29 @@ def _next_from(connection: h11.Connection) -> Cut | None:
                 return Cut(request.method.decode(), request.target.decode(), body)
             case _:
                 return None
+
+
+def answer_with_h11(stream: bytes, *, method: str, closes: bool) -> tuple[int, bytes] | None:
+    """Status and body as h11's client side reads them; None where it refuses or waits for more."""
+    connection = h11.Connection(h11.CLIENT)
+    connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+    connection.send(h11.EndOfMessage())
+    status, body = 0, b""
+    try:
+        connection.receive_data(stream)
+        if closes:
+            connection.receive_data(b"")
+        while True:
+            match connection.next_event():
+                case h11.InformationalResponse(status_code=code) if code != 101:
+                    pass
+                case h11.Response(status_code=status):
+                    pass
+                case h11.Data(data=data):
+                    body += bytes(data)
+                case h11.EndOfMessage():
+                    return status, body
+                case _:
+                    return None
+    except h11.RemoteProtocolError:
+        return None

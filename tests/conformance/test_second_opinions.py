@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from tests.conformance.cases_passing import GOOD, LARGEST, Passed
 from tests.conformance.cases_requests import CHUNKS, FRAMING, SMUGGLED, SYNTAX, Refused
-from tests.conformance.strict_reader import Cut, Reading, read_strictly, read_with_h11
+from tests.conformance.strict_reader import Cut, Reading, answer_with_h11, read_strictly, read_with_h11
+from tests.conformance.test_upstream_faults import BROKEN, Good
+from tests.conformance.test_upstream_faults import GOOD as ANSWERS
 from tests.integration.data_plane import HOST, Plane, chunked, get, post, running_plane
 from tests.integration.raw_client import CutShort, RawClient, assert_refusal
 
@@ -88,6 +90,30 @@ def test_readers_cut_what_the_gateway_passes_in_the_same_way(case: Passed) -> No
     assert (cut.method, cut.body) == (case.line.split(" ")[0], case.body)
     others = read_with_h11(case.raw).requests
     assert others == (() if case.id in REFUSED_BY_H11 else (cut,))
+
+
+# Answers of backends: h11 takes these where the gateway answers 502, and sees all good ones in the same way.
+ANSWERS_TAKEN_BY_H11 = {
+    "§6.3: a coding overrides a length": ["length-and-coding", "coding-and-length"],
+    "§6.1: a coding in HTTP/1.0 is faulty framing": ["coding-in-1.0"],
+    "§6.3: equal lengths may be made one": ["two-equal-lengths", "length-list"],
+    "§2.2: a bare LF may end a line": ["bare-lf", "lf-only"],
+    "§5.2: a folded line may be unfolded": ["obs-fold"],
+    "control characters in values": ["control-in-value"],
+    "versions that are not HTTP/1": ["version-2", "version-0.9"],
+    "more than 64 KiB of head": ["huge-head"],
+}
+
+
+@pytest.mark.parametrize("name", BROKEN, ids=lambda name: "s73-" + name)
+def test_h11_refuses_the_answers_that_the_gateway_refuses(name: str) -> None:
+    taken = {row for rows in ANSWERS_TAKEN_BY_H11.values() for row in rows}
+    assert (answer_with_h11(BROKEN[name], method="GET", closes=True) is None) == (name not in taken)
+
+
+@pytest.mark.parametrize("case", ANSWERS.values(), ids=ANSWERS.keys())
+def test_h11_reads_good_answers_in_the_same_way(case: Good) -> None:
+    assert answer_with_h11(case.raw, method=case.method, closes=case.end != "keep") == (case.status, case.body)
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,10 @@ BROKEN: dict[str, bytes] = {
     "length-plus": OK + b"Content-Length: +2\r\n\r\nok",
     "length-minus": OK + b"Content-Length: -2\r\n\r\nok",
     "length-hex": OK + b"Content-Length: 0x2\r\n\r\nok",
+    "length-list-other": OK + b"Content-Length: 2, 3\r\n\r\nok!",
+    "length-no-break-space": OK + b"Content-Length: \xa02\r\n\r\nok",
+    "length-in-another-case": OK + b"Content-Length: 2\r\ncontent-length: 3\r\n\r\nok!",
+    "length-quoted": OK + b'Content-Length: "2"\r\n\r\nok',
     "length-empty": OK + b"Content-Length:\r\n\r\nok",
     "length-2^64": OK + b"Content-Length: 18446744073709551618\r\n\r\nok",
     "length-and-coding": OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
@@ -58,6 +62,10 @@ BROKEN: dict[str, bytes] = {
     "coding-unknown": OK + b"Transfer-Encoding: gzip\r\n\r\nok",
     "coding-list": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "coding-twice": OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "coding-empty": OK + b"Transfer-Encoding:\r\n\r\nok",
+    "coding-quoted": OK + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n',
+    "coding-chunked-not-last": OK + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "coding-vertical-tab": OK + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
     "coding-identity": OK + b"Transfer-Encoding: identity\r\n\r\nok",
     "coding-in-1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "nul-in-value": OK + b"X-A: \x00\r\n" + BODY,
@@ -74,6 +82,14 @@ BROKEN: dict[str, bytes] = {
     "name-empty": OK + b": b\r\n" + BODY,
     "name-blank": OK + b"X A: b\r\n" + BODY,
     "no-colon": OK + b"X-A\r\n" + BODY,
+    "empty-line-first": b"\r\n" + OK + BODY,
+    "lf-first": b"\n" + OK + BODY,
+    "byte-order-mark-first": b"\xef\xbb\xbf" + OK + BODY,
+    "status-no-blank": b"HTTP/1.1 200OK\r\n" + BODY,
+    "status-two-blanks": b"HTTP/1.1  200 OK\r\n" + BODY,
+    "status-tab": b"HTTP/1.1\t200\tOK\r\n" + BODY,
+    "status-plus": b"HTTP/1.1 +20 OK\r\n" + BODY,
+    "status-fullwidth": b"HTTP/1.1 \xef\xbc\x9200 OK\r\n" + BODY,
     "status-two-digits": b"HTTP/1.1 20 OK\r\n" + BODY,
     "status-four-digits": b"HTTP/1.1 2000 OK\r\n" + BODY,
     "status-word": b"HTTP/1.1 OK\r\n" + BODY,
@@ -81,6 +97,8 @@ BROKEN: dict[str, bytes] = {
     "status-zero": b"HTTP/1.1 000 Odd\r\n" + BODY,
     "version-2": b"HTTP/2.0 200 OK\r\n" + BODY,
     "version-0.9": b"HTTP/0.9 200 OK\r\n" + BODY,
+    "version-two-digits": b"HTTP/1.10 200 OK\r\n" + BODY,
+    "version-icy": b"ICY 200 OK\r\n" + BODY,
     "version-lower-case": b"http/1.1 200 OK\r\n" + BODY,
     "switch-unasked": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     "switch-unasked-with-body": b"HTTP/1.1 101 Switching Protocols\r\n" + BODY,
@@ -163,6 +181,16 @@ GOOD: dict[str, Good] = {
     "304-with-length": Good(
         raw=b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n", status=304, body=b"", ended="head", length="2"
     ),
+    "304-with-coding": Good(
+        raw=b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", status=304, body=b"", ended="head"
+    ),
+    "304-with-body": Good(
+        raw=b"HTTP/1.1 304 Not Modified\r\n" + BODY, status=304, body=b"", ended="head", length="2", stays=False
+    ),
+    "rfc9112-6.3-interim-with-length": Good(
+        raw=b"HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\n" + OK + BODY, interim=(103,)
+    ),
+    "rfc9110-15-status-of-no-class": Good(raw=b"HTTP/1.1 799 Odd\r\n" + BODY, status=799),
     "head-with-length": Good(raw=OK + b"Content-Length: 2\r\n\r\n", method="HEAD", body=b"", ended="head", length="2"),
     "head-without-length": Good(raw=OK + b"\r\n", method="HEAD", body=b"", ended="head"),
     "head-with-coding": Good(raw=_CODED, method="HEAD", body=b"", ended="head"),
