@@ -91,7 +91,8 @@ class MemoryLoop(uvloop.Loop):
         self.client.connection_made(self.client_transport)
         return self.client_transport, self.client
 
-    async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
+    async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **named: Any) -> Any:
+        named["sock"].close()
         self.upstream = protocol_factory()
         transport = MemoryTransport()
         self.upstream.connection_made(transport)
@@ -218,8 +219,9 @@ def main() -> None:
     arguments = parser.parse_args()
     gc.set_threshold(50_000, 20, 50)  # as `gateway run` sets them
     for variant in ("gateway", "unlogged"):
-        with TemporaryDirectory() as name:
-            (*_, config), _ = gateway_command(Path(name), 1, VARIANTS[variant])
+        # The upstream is dialled before its connection gets a transport: something must listen.
+        with TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as upstream:
+            (*_, config), _ = gateway_command(Path(name), upstream.getsockname()[1], VARIANTS[variant])
             with asyncio.Runner(loop_factory=MemoryLoop) as runner:
                 results = runner.run(measure(Path(config), iterations=arguments.iterations))
         print(VARIANTS[variant].title)
