@@ -21,6 +21,10 @@ class CpuSeconds:
     user: float
     system: float
 
+    @property
+    def total(self) -> float:
+        return self.user + self.system
+
     def __sub__(self, earlier: "CpuSeconds") -> "CpuSeconds":
         return CpuSeconds(self.user - earlier.user, self.system - earlier.system)
 
@@ -38,6 +42,13 @@ def cpu_seconds(server: Server) -> CpuSeconds:
         user += int(fields[11])
         system += int(fields[12])
     return CpuSeconds(user / _TICKS_PER_SECOND, system / _TICKS_PER_SECOND)
+
+
+def busy_seconds(core: int) -> float:
+    """CPU time that a core has spent on whatever it was."""
+    line = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{core} "))
+    user, nice, system, _idle, _waiting, *others = map(int, line.split()[1:9])
+    return (user + nice + system + sum(others)) / _TICKS_PER_SECOND
 
 
 def resident_bytes(server: Server) -> int:

@@ -22,7 +22,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One contestant's medians over the rounds. Latencies are what it adds to the upstream's own."""
+    """One contestant's medians over the rounds. Latencies are what it adds to the upstream's own.
+
+    `others` is the share of the measured core that other processes had.
+    """
 
     scenario: str
     server: str
@@ -33,6 +36,7 @@ class Measured:
     added_p50_ms: float | None
     added_p99_ms: float | None
     rss_mib: float
+    others: float
 
     @property
     def cpu_us(self) -> float:

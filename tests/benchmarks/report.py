@@ -1,12 +1,14 @@
 """The two tables, as text for a terminal, as Markdown for the docs, and as JSON."""
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from tests.benchmarks.findings import Finding, Measured
 from tests.benchmarks.loads import LOADS
 
+_QUIET = 0.05
 _Cells = tuple[str, ...]
 
 _MEASURED_HEAD: _Cells = (
@@ -27,13 +29,13 @@ class Report:
     findings: Sequence[Finding]
 
     def text(self) -> str:
-        absent = f"\nNot installed, so not measured: {', '.join(self.missing)}.\n" if self.missing else ""
-        return f"{_aligned(self._measured_rows())}\n{_aligned(self._finding_rows())}{absent}"
+        remarks = "".join(f"\n{remark}" for remark in self._remarks())
+        return f"{_aligned(self._measured_rows())}\n{_aligned(self._finding_rows())}{remarks}"
 
     def markdown(self) -> str:
         machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())
-        absent = f"\n\nNot installed, so not measured: {', '.join(self.missing)}." if self.missing else ""
-        return f"{_markdown(self._finding_rows())}\n\n{_markdown(self._measured_rows())}\n\n{machine}.{absent}\n"
+        remarks = " ".join((f"{machine}.", *self._remarks()))
+        return f"{_markdown(self._finding_rows())}\n\n{_markdown(self._measured_rows())}\n\n{remarks}\n"
 
     def json(self) -> str:
         content = {
@@ -43,6 +45,17 @@ class Report:
             "findings": [{**asdict(one), "verdict": one.verdict} for one in self.findings],
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def _remarks(self) -> list[str]:
+        """What a reader must know to believe the figures as far as they deserve it."""
+        remarks = []
+        if self.missing:
+            remarks.append(f"Not installed, so not measured: {', '.join(self.missing)}.")
+        others = [one.others for one in self.measured]
+        if others and max(others) > _QUIET:
+            share = f"{statistics.median(others):.0%} (median, at most {max(others):.0%})"
+            remarks.append(f"Not a quiet machine: other processes had {share} of the measured core.")
+        return remarks
 
     def _measured_rows(self) -> list[_Cells]:
         return [_MEASURED_HEAD, *map(self._measured_row, self.measured)]

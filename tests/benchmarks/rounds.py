@@ -88,6 +88,7 @@ def _measured(contestant: Contestant, scenario: str, medians: Mapping[Contestant
         added_p50_ms=None if direct is None else own.p50_ms - direct.p50_ms,
         added_p99_ms=None if direct is None else own.p99_ms - direct.p99_ms,
         rss_mib=resident_bytes(fleet.server(server)) / MEBIBYTE,
+        others=0.0 if server == "direct" else own.others,
     )
 
 

@@ -2,10 +2,11 @@
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.costs import LOAD_CORE, cpu_seconds, pinned
+from tests.benchmarks.costs import LOAD_CORE, MEASURED_CORE, busy_seconds, cpu_seconds, pinned
 from tests.benchmarks.loads import WrongAnswerError
 from tests.benchmarks.peers import program
 from tests.integration.processes import Server
@@ -41,13 +42,17 @@ end
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What a request cost the server, and how long the client waited; latencies in milliseconds."""
+    """What a request cost the server, and how long the client waited; latencies in milliseconds.
+
+    `others` is the share of the measured core that went to other processes meanwhile: figures are too high by some of it.
+    """
 
     user_us: float
     system_us: float
     requests_per_second: float
     p50_ms: float
     p99_ms: float
+    others: float
 
     @property
     def cpu_us(self) -> float:
@@ -70,9 +75,10 @@ class Wrk:
 
     def measure(self, server: Server, requests: Path, *, seconds: int, status: int = 200) -> Figures:
         """One run against `server`. Raises `WrongAnswerError` when an answer was missing or of another status."""
-        before = cpu_seconds(server)
+        began, before, busy_before = time.monotonic(), cpu_seconds(server), busy_seconds(MEASURED_CORE)
         summary = finish(self.start(server.port, requests, seconds=seconds), status=status)
         spent = cpu_seconds(server) - before
+        busy = busy_seconds(MEASURED_CORE) - busy_before
         count = summary["requests"]
         return Figures(
             user_us=spent.user * 1e6 / count,
@@ -80,6 +86,7 @@ class Wrk:
             requests_per_second=count * 1e6 / summary["microseconds"],
             p50_ms=summary["p50"] / 1000,
             p99_ms=summary["p99"] / 1000,
+            others=max(0.0, busy - spent.total) / (time.monotonic() - began),
         )
 
 
