@@ -21,7 +21,7 @@ from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.config.load import Document
-from gateway.config.model import Compat, Config, Cors, HostField, Route, RouteCors, UnsafeValue
+from gateway.config.model import Compat, Config, Cors, HostField, Route, RouteCors, UnsafeValue, WebSocket
 from gateway.config.upstreams import Upstream
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.connection import require_c_parsers
@@ -36,11 +36,13 @@ from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
 from gateway.http.responses import ResponseReader
 from gateway.http.routes import RouteTable
+from gateway.http.upgrades import HandshakeReader
 from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
 from gateway.proxy.connection_caps import ConnectionCaps
 from gateway.proxy.data_plane import DataPlane
-from gateway.proxy.plan import ClientLimits, RoutePlan
+from gateway.proxy.long_exchanges import LongExchanges
+from gateway.proxy.plan import ClientLimits, RoutePlan, WebSocketPlan
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.server.certificates import CertificateRefused, Certificates
 from gateway.server.change_feed import ChangeFeed
@@ -205,17 +207,20 @@ class Gateway:
         await directory.prepare()
         await store.prepare()
         admission = self._build_admission(directory)
+        long_exchanges = LongExchanges(revocations=self._revocations, directory=directory, clock=time.time, loop=loop)
+        self._exit.callback(long_exchanges.close)
         feed = ChangeFeed(
             directory=directory,
             store=store,
             known_users=admission.known_users,
             revocations=self._revocations,
+            long_exchanges=long_exchanges,
             clock=time.time,
         )
         await feed.catch_up()
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
         runner = await self._start_endpoints(directory, store)
-        plane = self._build_data_plane(admission, runner, loop)
+        plane = self._build_data_plane(admission, long_exchanges, runner, loop)
         self._exit.push_async_callback(plane.drain, config.limits.drain_timeout)
         await self._listen(plane)
 
@@ -298,7 +303,11 @@ class Gateway:
         )
 
     def _build_data_plane(
-        self, admission: Admission, runner: web.AppRunner, loop: asyncio.AbstractEventLoop
+        self,
+        admission: Admission,
+        long_exchanges: LongExchanges,
+        runner: web.AppRunner,
+        loop: asyncio.AbstractEventLoop,
     ) -> DataPlane:
         config = self._config
         limits = config.limits
@@ -325,6 +334,7 @@ class Gateway:
             ),
             token_field=config.bearer.field_name,
             access_log=self._open_access_log(loop),
+            long_exchanges=long_exchanges,
             clock=time.time,
             loop=loop,
         )
@@ -364,6 +374,8 @@ class Gateway:
                 prefix_replacement=None
                 if route.upstream_path is None
                 else PrefixReplacement(prefix=route.path, replacement=route.upstream_path),
+                websocket=None if route.websocket is None else self._websocket_plan(route.websocket),
+                outlives_token=route.outlive_token,
             )
             for route in config.routes
         }
@@ -384,6 +396,18 @@ class Gateway:
         if isinstance(route.cors, Cors):
             return _cors_policy(route.cors)
         return self._cors if route.cors is RouteCors.INHERIT else None
+
+    def _websocket_plan(self, websocket: WebSocket) -> WebSocketPlan:
+        return WebSocketPlan(
+            handshakes=HandshakeReader(
+                allow_origins=websocket.allow_origins,
+                token_query=websocket.token_query,
+                scheme=self._config.bearer.schemes[0],
+            ),
+            idle_timeout=websocket.idle_timeout,
+            max_per_user=websocket.max_per_user,
+            max_message_bytes=websocket.max_message_bytes,
+        )
 
     def _start_pool(self, name: str, upstream: Upstream) -> UpstreamPool:
         pool = build_pool(name, upstream, tls=self._upstream_contexts.get(name), reader=self._responses)

@@ -34,6 +34,12 @@ class Reason(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     PERMISSION_DENIED = "permission_denied"
 
+    # WebSocket handshakes (RFC 6455 §4.2).
+    BAD_HANDSHAKE = "bad_handshake"
+    WEBSOCKET_VERSION = "websocket_version"
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed"
+    TOO_MANY_WEBSOCKETS = "too_many_websockets"
+
     # Admission: SimpleJWT's authenticated view.
     NOT_AUTHENTICATED = "not_authenticated"
     BAD_AUTHORIZATION_HEADER = "bad_authorization_header"
@@ -67,6 +73,12 @@ class Reason(StrEnum):
 
     # For the log alone: nobody is there to be answered.
     CLIENT_GONE = "client_gone"
+
+    # For the log and a Close frame: why the gateway ended a tunnel. The token's and the user's reasons stand above.
+    TUNNEL_IDLE = "tunnel_idle"
+    MESSAGE_TOO_BIG = "message_too_big"
+    BAD_FRAME = "bad_frame"
+    STOPPING = "stopping"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +143,12 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.NO_ROUTE: _own(404, Reason.NO_ROUTE, "Not found."),
     Reason.METHOD_NOT_ALLOWED: _own(405, Reason.METHOD_NOT_ALLOWED, "This method is not allowed here."),
     Reason.PERMISSION_DENIED: _own(403, Reason.PERMISSION_DENIED, "You do not have permission to perform this action."),
+    Reason.BAD_HANDSHAKE: _own(400, Reason.BAD_HANDSHAKE, "This is not a valid WebSocket handshake."),
+    Reason.WEBSOCKET_VERSION: _own(426, Reason.WEBSOCKET_VERSION, "Only version 13 of WebSocket is supported."),
+    Reason.ORIGIN_NOT_ALLOWED: _own(403, Reason.ORIGIN_NOT_ALLOWED, "Pages of this origin may not connect here."),
+    Reason.TOO_MANY_WEBSOCKETS: _own(
+        429, Reason.TOO_MANY_WEBSOCKETS, "You have too many WebSockets open. Close one and try again."
+    ),
     Reason.NOT_AUTHENTICATED: _unauthenticated("Authentication credentials were not provided.", None),
     Reason.BAD_AUTHORIZATION_HEADER: _unauthenticated(
         "Authorization header must contain two space-delimited values", "bad_authorization_header"

@@ -120,6 +120,8 @@ def _check_route(path: str, route: Route, config: Config, findings: Findings) ->
     if config.upstreams and findings.is_sound(upstream) and route.upstream not in config.upstreams:
         names = ", ".join(show(name) for name in config.upstreams)
         findings.add(upstream, f"there is no upstream `{show(route.upstream)}`; `upstreams` has {names}")
+    if route.websocket is not None and route.methods is not None and "GET" not in route.methods:
+        findings.add(below(path, "websocket"), "needs GET, which `methods` leaves out: a handshake is a GET")
     if route.access is Access.PUBLIC and route.roles is not None:
         findings.add(below(path, "roles"), "asks for a role where `access: public` asks nobody; remove one of the two")
 

@@ -149,6 +149,33 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocket:
+    """WebSocket on a route: the same admission as for every request, then a tunnel."""
+
+    allow_origins: tuple[str, ...] = field(
+        metadata=doc(
+            "Origins whose pages may connect, as the browser sends them; '*' for all. Without Origin: no browser, may.",
+            form=Form.ORIGIN,
+        )
+    )
+    token_query: str | None = field(
+        default=None,
+        metadata=doc("Query parameter that may carry the token; removed before forwarding.", form=Form.NAME),
+    )
+    idle_timeout: float = field(
+        default=300.0, metadata=timeout("How long nothing may pass in either direction; then close code 4408.")
+    )
+    max_per_user: int = field(
+        default=100,
+        metadata=doc("Open WebSockets of one user on this route; more are 429.", minimum=1, maximum=1_000_000),
+    )
+    max_message_bytes: int = field(
+        default=16 * 1024 * 1024,
+        metadata=doc("Message of a client; more is close code 1009.", size=True, minimum=125, maximum=4 * 1024**3),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A rule: who may pass below a path, and where to. The longest matching prefix wins."""
 
@@ -199,6 +226,11 @@ class Route:
         metadata=doc(
             "inherit: the global `cors`; upstream: the backend answers; or a whole section like the global one."
         ),
+    )
+    websocket: WebSocket | None = field(default=None, metadata=doc("WebSocket; no upgrade is passed when absent."))
+    outlive_token: bool = field(
+        default=False,
+        metadata=doc("WebSockets and event streams go on when their token expires or is revoked."),
     )
 
 

@@ -89,6 +89,7 @@ class Use(IntEnum):
     METHOD_OVERRIDE = 12
     FORWARDED = 13
     ACCESS_CONTROL = 14
+    UPGRADE = 15
 
 
 # Bound once: up to Python 3.11 each look at a member through its class costs 100 ns, here several times a field line.
@@ -106,6 +107,7 @@ PREFLIGHT: Final = Use.PREFLIGHT
 REQUEST_ID: Final = Use.REQUEST_ID
 FORWARDED: Final = Use.FORWARDED
 ACCESS_CONTROL: Final = Use.ACCESS_CONTROL
+UPGRADE: Final = Use.UPGRADE
 
 
 # Requests: these decide something and count in their one proper spelling only; other spellings of them are dropped.
@@ -115,6 +117,7 @@ _DECIDING: Final = {
     b"transfer-encoding": Use.TRANSFER_ENCODING,
     b"connection": Use.CONNECTION,
     b"expect": Use.EXPECT,
+    b"upgrade": Use.UPGRADE,
     b"origin": Use.ORIGIN,
     b"access-control-request-method": Use.PREFLIGHT,
     b"x-request-id": Use.REQUEST_ID,
@@ -203,6 +206,7 @@ _RESPONSE_FRAMING: Final = {
     b"content-length": Use.CONTENT_LENGTH,
     b"transfer-encoding": Use.TRANSFER_ENCODING,
     b"connection": Use.CONNECTION,
+    b"upgrade": Use.UPGRADE,
 }
 # Hop-by-hop, and the backend's own X-Request-Id, for which ours stands.
 _RESPONSE_DROPPED: Final = frozenset(
@@ -212,7 +216,6 @@ _RESPONSE_DROPPED: Final = frozenset(
         b"proxy-authenticate",
         b"te",
         b"trailer",
-        b"upgrade",
         b"x-request-id",
     }
 )

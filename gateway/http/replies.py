@@ -8,6 +8,9 @@ from typing import Any, Final
 
 from gateway.errors import ANSWERS, Answer, Reason
 
+VERSION_LINES: Final = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+"""What a 426 says beside its status (RFC 6455 §4.4, RFC 9110 §15.5.22)."""
+
 _FIELDS: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 
 
@@ -81,12 +84,14 @@ def _can(reason: Reason, answer: Answer, challenge_value: str) -> _Canned:
     body = to_json(body_of(answer))
     challenge_line = b"WWW-Authenticate: %b\r\n" % challenge_value.encode() if answer.challenge else b""
     retry_line = b"Retry-After: 1\r\n" if answer.status == 503 else b""
+    version_lines = VERSION_LINES if reason is Reason.WEBSOCKET_VERSION else b""
     return _Canned(
         status=answer.status,
         head=status_line(answer.status, HTTPStatus(answer.status).phrase.encode())
         + _FIELDS
         + challenge_line
-        + retry_line,
+        + retry_line
+        + version_lines,
         body=body[:-1] if shows_request_id else body,
         shows_request_id=shows_request_id,
         close=answer.close,

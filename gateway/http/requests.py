@@ -18,6 +18,7 @@ from gateway.http.fields import (
     REQUEST_ID,
     TOKEN,
     TRANSFER_ENCODING,
+    UPGRADE,
     RequestFieldUses,
     Use,
     connection_options,
@@ -40,6 +41,7 @@ class Request:
 
     The values are as sent; None where the field did not come. `should_close` is what the client wants of the
     connection (RFC 9112 §9.3). `forwarded` are the X-Forwarded-* of a trusted proxy, None from anybody else.
+    `is_upgrade`: Upgrade came and Connection names it, without which it says nothing (RFC 9110 §7.8).
     """
 
     method: str
@@ -50,6 +52,7 @@ class Request:
     content_length: bytes | None = None
     transfer_encoding: bytes | None = None
     expect: bytes | None = None
+    upgrade: bytes | None = None
     origin: bytes | None = None
     request_id: bytes | None = None
     tokens: list[bytes] | None = None
@@ -57,6 +60,7 @@ class Request:
     forwarded: list[tuple[bytes, bytes]] | None = None
     is_preflight: bool = False
     should_close: bool = False
+    is_upgrade: bool = False
 
 
 UNREAD: Final = Request("", "", HTTP11, should_close=True)
@@ -132,6 +136,8 @@ def _take(request: Request, use: Use, value: bytes, line: bytes) -> None:
         request.transfer_encoding = _only(request.transfer_encoding, value, Reason.BAD_FRAMING)
     elif use is EXPECT:
         request.expect = _only(request.expect, value, Reason.EXPECTATION_FAILED)
+    elif use is UPGRADE:
+        request.upgrade = value if request.upgrade is None else b"%b,%b" % (request.upgrade, value)
     elif use is ORIGIN:
         request.origin = _only(request.origin, value, Reason.BAD_REQUEST)
         request.passed.append(line)
@@ -161,4 +167,6 @@ def _apply_connection(request: Request, connection: bytes) -> None:
         raise Refused(Reason.BAD_REQUEST) from None
     # RFC 9112 §9.3: 1.1 stays unless told to close, 1.0 closes unless told to stay.
     request.should_close = b"close" in options or (request.version is HTTP10 and b"keep-alive" not in options)
+    # RFC 9110 §7.8: HTTP/1.0 knows no upgrade.
+    request.is_upgrade = request.upgrade is not None and b"upgrade" in options and request.version is HTTP11
     request.passed = without_nominated(request.passed, options)

@@ -9,6 +9,7 @@ from gateway.http.fields import (
     CONTENT_LENGTH,
     PASS,
     TRANSFER_ENCODING,
+    UPGRADE,
     ResponseFieldUses,
     connection_options,
     without_nominated,
@@ -21,7 +22,8 @@ class Response:
     """A response head. `passed` are the field lines that go on to the client, without line ends.
 
     `line` is the status line to send on: always HTTP/1.1, with the upstream's reason phrase. `access_control` are
-    field lines that go on only where the gateway has no cross-origin rules of its own.
+    field lines that go on only where the gateway has no cross-origin rules of its own. `is_upgrade`: Upgrade came and
+    Connection names it.
     """
 
     status: int
@@ -32,6 +34,8 @@ class Response:
     content_length: bytes | None = None
     transfer_encoding: bytes | None = None
     should_close: bool = False
+    upgrade: bytes | None = None
+    is_upgrade: bool = False
 
 
 class ResponseReader:
@@ -66,11 +70,23 @@ class ResponseReader:
                     response.access_control = (*response.access_control, line)
                 elif use is CONNECTION:
                     connection = value.strip(b" \t") if connection is None else b"%b,%b" % (connection, value)
+                elif use is UPGRADE:
+                    value = value.strip(b" \t")
+                    response.upgrade = value if response.upgrade is None else b"%b,%b" % (response.upgrade, value)
         except (MalformedHeadError, ValueError):
             raise Refused(Reason.UPSTREAM_BROKEN) from None
         if connection is not None or version is HTTP10:
             _apply_connection(response, connection or b"")
         return response
+
+
+def is_event_stream(response: Response) -> bool:
+    """Whether the content is server-sent events, which may go on for hours."""
+    for line in response.passed:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-type":
+            return value.partition(b";")[0].strip(b" \t").lower() == b"text/event-stream"
+    return False
 
 
 def _only(earlier: bytes | None, value: bytes) -> bytes:
@@ -85,6 +101,7 @@ def _apply_connection(response: Response, connection: bytes) -> None:
     except ValueError:
         raise Refused(Reason.UPSTREAM_BROKEN) from None
     response.should_close = b"close" in options or (response.version is HTTP10 and b"keep-alive" not in options)
+    response.is_upgrade = response.upgrade is not None and b"upgrade" in options and response.version is HTTP11
     response.passed = without_nominated(response.passed, options)
     if response.access_control:
         response.access_control = tuple(without_nominated([*response.access_control], options))

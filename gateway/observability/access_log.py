@@ -27,6 +27,11 @@ def _quoted_path(target: str) -> str:
     return quote(target.partition("?")[0][:_MAX_PATH])
 
 
+def _rarely_told(reason: str | None, bytes_received: int | None, close_code: int | None) -> str:
+    tunnel = "" if close_code is None else f',"bytes_received":{bytes_received or 0},"close_code":{close_code}'
+    return tunnel if reason is None else f'{tunnel},"reason":{quote(reason)}'
+
+
 class AccessLog:
     """Writes to `stream`; `clock` gives Unix seconds."""
 
@@ -50,9 +55,14 @@ class AccessLog:
         user_id: str | None,
         request_id: str,
         bytes_sent: int,
+        bytes_received: int | None = None,
+        close_code: int | None = None,
         duration: float,
     ) -> None:
-        """Record one exchange; `duration` in seconds, shown in milliseconds. The query of `target` is left out."""
+        """Record one exchange; `duration` in seconds, shown in milliseconds. The query of `target` is left out.
+
+        `bytes_received` and `close_code` are told of WebSockets only.
+        """
         now = self._clock()
         second = int(now)
         if second != self._second:
@@ -71,7 +81,7 @@ class AccessLog:
                 duration * 1000,
                 "null" if user_id is None else quote(user_id),
                 quote(request_id),
-                "" if reason is None else f',"reason":{quote(reason)}',
+                "" if reason is None and close_code is None else _rarely_told(reason, bytes_received, close_code),
             )
         )
         if len(self._lines) >= _MAX_PENDING_LINES:

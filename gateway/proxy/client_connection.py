@@ -21,6 +21,7 @@ from gateway.http.requests import UNREAD, RequestReader
 from gateway.proxy.connection_caps import NOT_COUNTED
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.pace import Pace, unsent_bytes
+from gateway.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from gateway.proxy.data_plane import DataPlane
@@ -65,7 +66,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, plane: "DataPlane") -> None:
         self.plane = plane
-        self.exchange: Exchange | None = None
+        self.exchange: Exchange | Tunnel | None = None
         self.origin = NOWHERE
         self.group = NOT_COUNTED
         self.is_reading_paused = False
@@ -122,7 +123,9 @@ class ClientConnection(asyncio.Protocol):
             self.pause_reading()
 
     def eof_received(self) -> bool:
-        return False
+        exchange, transport = self.exchange, self._transport
+        # Where TLS knows no half-closed connection, the transport closes itself and `connection_lost` follows.
+        return exchange is not None and exchange.on_client_eof() and transport is not None and transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -220,6 +223,12 @@ class ClientConnection(asyncio.Protocol):
             self._buffer = data
             self.pause_reading()
 
+    def take_buffer(self) -> bytes:
+        """What came behind a handshake is no next request; reading goes on."""
+        data, self._buffer = self._buffer, b""
+        self.resume_reading()
+        return data
+
     def on_exchange_end(self, *, close: bool, cut: bool) -> None:
         """The exchange is over; called by it, once."""
         exchange, self.exchange = self.exchange, None
@@ -286,6 +295,11 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
+    def write_eof(self) -> None:
+        """Send nothing more; what comes is still taken."""
+        if self._transport is not None and self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
     def pause_reading(self) -> None:
         if not self.is_reading_paused and self._transport is not None and not self._transport.is_closing():
             self.is_reading_paused = True
@@ -331,7 +345,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._close(has_unread=False)
 
-    def _look_at(self, exchange: Exchange, now: float) -> None:
+    def _look_at(self, exchange: Exchange | Tunnel, now: float) -> None:
         """The timer's look at an exchange: is its time up, and does its client keep the pace (checklist 78)?"""
         limits, pace = self.plane.limits, self._pace
         if not exchange.waits_for_client():
@@ -353,13 +367,13 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._arm(self._deadline)
 
-    def _begin_window(self, exchange: Exchange) -> Pace:
+    def _begin_window(self, exchange: Exchange | Tunnel) -> Pace:
         if self._pace is None:
             self._pace = Pace()
         self._pace.begin(self.plane.now(), self._moved_bytes(exchange))
         return self._pace
 
-    def _moved_bytes(self, exchange: Exchange) -> int:
+    def _moved_bytes(self, exchange: Exchange | Tunnel) -> int:
         """What the client has sent and taken; the numbers of one exchange can be compared with each other."""
         transport = self._transport
         if transport is None:

@@ -22,7 +22,9 @@ from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.connection_caps import ConnectionCaps
 from gateway.proxy.exchange import Exchange
+from gateway.proxy.long_exchanges import LongExchanges
 from gateway.proxy.plan import ClientLimits, Destination, RoutePlan
+from gateway.proxy.tunnel import Tunnel
 
 # Targets repeat. They are strangers' input, so few and short ones are remembered: about 1.5 MiB at the worst.
 _MAX_KNOWN_TARGETS: Final = 1024
@@ -52,6 +54,7 @@ class DataPlane:
         caps: ConnectionCaps,
         token_field: str,
         access_log: AccessLog | None,
+        long_exchanges: LongExchanges,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -62,6 +65,7 @@ class DataPlane:
         self.replies = replies
         self.cors = cors
         self.limits = limits
+        self.long_exchanges = long_exchanges
         self.token_field = token_field.encode()
         self.clock = clock
         self.loop = loop
@@ -139,24 +143,26 @@ class DataPlane:
         if self._drained is not None and not self._connections:
             self._drained.set()
 
-    def on_exchange_end(self, exchange: Exchange) -> None:
+    def on_tunnel_start(self, tunnel: Tunnel) -> None:
+        self.long_exchanges.open_tunnel(tunnel)
+        if self.is_draining:
+            tunnel.end_early(Reason.STOPPING)
+
+    def on_tunnel_end(self, tunnel: Tunnel) -> None:
+        self.long_exchanges.discard(tunnel)
         if self._access_log is not None:
-            principal, reason = exchange.principal, exchange.reason
-            self._access_log.write(
-                client=exchange.origin.address,
-                method=exchange.request.method,
-                target=exchange.request.target,
-                status=exchange.status,
-                reason=None if reason is None else reason.value,
-                user_id=None if principal is None else principal.user_id,
-                request_id=exchange.request_id.decode(),
-                bytes_sent=exchange.bytes_sent,
-                duration=self.now() - exchange.started_at,
-            )
+            _log(self._access_log, tunnel.exchange, self.now(), tunnel)
+
+    def on_exchange_end(self, exchange: Exchange) -> None:
+        if self.long_exchanges.has_watched:
+            self.long_exchanges.discard(exchange)
+        if self._access_log is not None:
+            _log(self._access_log, exchange, self.now())
 
     async def drain(self, seconds: float) -> None:
         """Let exchanges end, for at most `seconds`; then end what is left."""
         self.is_draining = True
+        self.long_exchanges.end_tunnels()
         for connection in tuple(self._connections):
             connection.drain()
         if self._connections:
@@ -165,3 +171,20 @@ class DataPlane:
                 await asyncio.wait_for(self._drained.wait(), seconds)
         for connection in tuple(self._connections):
             connection.abort()
+
+
+def _log(access_log: AccessLog, exchange: Exchange, now: float, tunnel: Tunnel | None = None) -> None:
+    principal, reason = exchange.principal, exchange.reason
+    access_log.write(
+        client=exchange.origin.address,
+        method=exchange.request.method,
+        target=exchange.request.target,
+        status=exchange.status,
+        reason=None if reason is None else reason.value,
+        user_id=None if principal is None else principal.user_id,
+        request_id=exchange.request_id.decode(),
+        bytes_sent=exchange.bytes_sent,
+        bytes_received=None if tunnel is None else tunnel.bytes_received,
+        close_code=None if tunnel is None else tunnel.close_code,
+        duration=now - exchange.started_at,
+    )

@@ -27,7 +27,7 @@ from gateway.http.cors import CorsPolicy
 from gateway.http.heads import HTTP10
 from gateway.http.replies import CONTINUE, no_content
 from gateway.http.requests import Request
-from gateway.http.responses import Response
+from gateway.http.responses import Response, is_event_stream
 from gateway.http.rewriting import (
     accepted_request_id,
     client_host,
@@ -35,8 +35,10 @@ from gateway.http.rewriting import (
     response_fields,
     upstream_lines,
 )
+from gateway.http.upgrades import Handshake
 from gateway.proxy.admission import UnknownUser
 from gateway.proxy.plan import RoutePlan
+from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream_connection import ConnectionOwner, UpstreamConnection
 from gateway.tasks import spawn
 from gateway.types import Principal
@@ -59,6 +61,7 @@ class Exchange:
         "_closes",
         "_failed",
         "_framing",
+        "_handshake",
         "_head_lines",
         "_overdue",
         "_payload",
@@ -102,6 +105,7 @@ class Exchange:
         self._response_body: Body = NO_BODY
         self._sends_chunks = False
         self._closes = False
+        self._handshake: Handshake | None = None
         self._failed: tuple[ConnectionOwner, ...] | None = None  # who got the request in vain; None before any did
         self._overdue = _CONNECT_TIMEOUT  # what to say when a wait before the upstream is too long
 
@@ -137,10 +141,16 @@ class Exchange:
                 return
             if plan is None:
                 raise Refused(Reason.NO_ROUTE)
+            upstream_target = destination.upstream_target
+            if request.is_upgrade and plan.websocket is not None:
+                self._handshake = handshake = plan.websocket.handshakes.read(request, destination.target)
+                if handshake is not None:
+                    self.request = request = handshake.request
+                    upstream_target = plan.upstream_target(handshake.target)
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
             self._head_lines = upstream_lines(
                 request,
-                destination.upstream_target,
+                upstream_target,
                 plan.host or host or plan.pool.host,
                 token_field=plane.token_field if plan.keeps_token else None,
                 keeps_overrides=plan.policy.allowed_methods is None,
@@ -222,6 +232,9 @@ class Exchange:
         self.principal = principal
         if self.body.announced > plan.max_body_bytes:
             raise Refused(Reason.BODY_TOO_LARGE)
+        if self._handshake is not None and plan.websocket is not None:
+            self.client.plane.long_exchanges.require_room(plan.websocket, principal)
+            self._head_lines += self._handshake.lines
         if principal is not None:
             self._head_lines.append(principal.identity)
         upstream = plan.pool.take()
@@ -276,11 +289,30 @@ class Exchange:
         if self.request.version is not HTTP10:
             self.client.write(b"\r\n".join((response.line, *response.passed, b"\r\n")))
 
+    def on_switch(self, response: Response) -> Tunnel:
+        """The backend speaks WebSocket now: the tunnel takes the place of this exchange on both connections."""
+        handshake, plan, upstream = self._handshake, self.plan, self._upstream
+        if handshake is None or plan is None or plan.websocket is None or upstream is None:
+            # Nobody asked for a switch of protocols (RFC 9110 §7.8, checklist 73).
+            raise Refused(Reason.UPSTREAM_BROKEN)
+        lines = handshake.answer(response)
+        # Asked again: the user may have opened others while the backend thought about this one.
+        self.client.plane.long_exchanges.require_room(plan.websocket, self.principal)
+        self.status = response.status
+        self._write(b"\r\n".join((*lines, b"X-Request-Id: %b\r\n\r\n" % self.request_id)))
+        self._upstream = None
+        # A tunnel is long and there may be thousands: what is not for the log line goes.
+        self._handshake = None
+        self._head_lines, self.request.passed = [], []
+        return Tunnel(self, upstream, plan.websocket)
+
     def on_response_head(self, response: Response, body: Body, payload: bytes) -> None:
         self.status = response.status
         self._response_body = body
         to_http10 = self.request.version is HTTP10
         is_chunkable = isinstance(body, ChunkedBody | CloseBody)
+        if is_chunkable and is_event_stream(response):
+            self.client.plane.long_exchanges.watch(self)
         self._sends_chunks = is_chunkable and not to_http10
         self._closes = (is_chunkable and to_http10) or not self._can_stay_open()
         own = response_fields(body, response, to_http10=to_http10, close=self._closes)
@@ -367,6 +399,14 @@ class Exchange:
             reason = Reason.UPSTREAM_TIMEOUT if self.body.is_complete else Reason.UPSTREAM_SEND_TIMEOUT
             upstream.owner.on_request_failed(upstream, reason, self.started_at)
             self.refuse(reason)
+
+    def on_client_eof(self) -> bool:
+        """The client sends nothing more: False, for that is how clients go away."""
+        return False
+
+    def end_early(self, reason: Reason) -> None:
+        """An event stream whose token has ended, or its user: it is cut, and the client comes back or does not."""
+        self.refuse(reason)
 
     def on_client_gone(self) -> None:
         """The client closed its connection: nobody waits for the answer, so the upstream need not go on with it."""

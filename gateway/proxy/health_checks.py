@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import NoReturn
 
 from gateway.errors import Reason, Refused
 from gateway.http.bodies import Body
@@ -39,6 +40,9 @@ class _Check:
 
     def on_upstream_failed(self, reason: Reason) -> None:
         self._settle(0)
+
+    def on_switch(self, response: Response) -> NoReturn:
+        raise Refused(Reason.UPSTREAM_BROKEN)  # nobody asked for another protocol
 
     def on_idle(self, connection: UpstreamConnection) -> None:
         connection.close()

@@ -6,8 +6,19 @@ from gateway.auth.policy import RoutePolicy
 from gateway.http.cors import CorsPolicy
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.targets import Target
+from gateway.http.upgrades import HandshakeReader
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.types import UNLIMITED_BYTES, Oddity
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class WebSocketPlan:
+    """WebSocket on one route. `max_per_user` tunnels of one user; `max_message_bytes` is for messages of clients."""
+
+    handshakes: HandshakeReader
+    idle_timeout: float
+    max_per_user: int
+    max_message_bytes: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,6 +29,7 @@ class RoutePlan:
     `reaches_endpoints` marks the gateway's own application, which alone is told the client's address.
     `cors` answers browsers, None leaves that to the backend. `max_body_bytes` bounds request bodies.
     `allowed_oddities` may stand in its paths. `prefix_replacement` makes the upstream's path; None passes it as it is.
+    `websocket` None passes no upgrade on. `outlives_token`: tunnels and event streams go on when their token ends.
     """
 
     policy: RoutePolicy
@@ -29,6 +41,8 @@ class RoutePlan:
     max_body_bytes: int = UNLIMITED_BYTES
     allowed_oddities: frozenset[Oddity] = frozenset()
     prefix_replacement: PrefixReplacement | None = None
+    websocket: WebSocketPlan | None = None
+    outlives_token: bool = False
 
     def upstream_target(self, target: Target) -> bytes:
         """Path and query as the upstream gets them."""

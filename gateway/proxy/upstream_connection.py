@@ -1,8 +1,9 @@
 """One connection to an upstream: cuts responses out of its bytes and hands them to the exchange that waits.
 
-States, told by two attributes: `exchange` None is idle (or closed), set is busy; while busy `_body` None waits for a
-response head, set relays a body. An idle connection that yields bytes is broken and closed: whatever they are, they
-must not become the answer to the next request.
+States, told by three attributes: `exchange` None is idle (or closed), set is busy; while busy `_body` None waits for a
+response head, set relays a body. After a 101 `exchange` is None again and `_tunnel` takes everything. An idle
+connection that yields bytes is broken and closed: whatever they are, they must not become the answer to the next
+request.
 """
 
 import asyncio
@@ -16,6 +17,22 @@ from gateway.http.responses import Response, ResponseReader
 MAX_RESPONSE_HEAD_BYTES: Final = 64 * 1024
 
 
+class TunnelReceiver(Protocol):
+    """Who takes the bytes after a 101: the tunnel."""
+
+    def start(self, data: bytes) -> None:
+        """Bytes pass from now on; `data` came behind the upstream's head."""
+
+    def on_upstream_bytes(self, data: bytes) -> None: ...
+
+    def on_upstream_eof(self) -> bool:
+        """True: the connection stays open for what is still to be sent."""
+
+    def on_upstream_gone(self) -> None: ...
+
+    def on_upstream_writable(self, *, is_writable: bool) -> None: ...
+
+
 class ResponseReceiver(Protocol):
     """Who waits for a response: the exchange."""
 
@@ -27,6 +44,9 @@ class ResponseReceiver(Protocol):
         """Whether the upstream got the whole request; if not, its connection ends with the response."""
 
     def on_interim_response(self, response: Response) -> None: ...
+
+    def on_switch(self, response: Response) -> TunnelReceiver:
+        """A 101. Raises `Refused` for one that was not asked for or does not fit what was."""
 
     def on_response_head(self, response: Response, body: Body, payload: bytes) -> None:
         """The final head, with as much of the body as came with it."""
@@ -72,6 +92,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_is_reading",
         "_reader",
         "_transport",
+        "_tunnel",
         "exchange",
         "has_answered",
         "idle_since",
@@ -89,6 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._body: Body | None = None
+        self._tunnel: TunnelReceiver | None = None
         self._can_be_reused = True
         self._is_reading = True
 
@@ -125,13 +147,25 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Throw the connection away; its exchange hears nothing more of it."""
+        """Throw the connection away; its exchange or tunnel hears nothing more of it."""
         self.exchange = None
+        self._tunnel = None
         if self._transport is not None:
             # abort, not close: what is still unsent must not reach an upstream as a request that looks whole.
             self._transport.abort()
             self._transport = None
             self.owner.on_closed(self)
+
+    def write_eof(self) -> None:
+        """Send nothing more; what comes is still taken."""
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def finish(self) -> None:
+        """Send what is still unsent, then close. The tunnel hears nothing more of it."""
+        self._tunnel = None
+        if self._transport is not None:
+            self._transport.close()
 
     # asyncio.Protocol
 
@@ -141,7 +175,10 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
         if exchange is None:
-            self.close()
+            if self._tunnel is not None:
+                self._tunnel.on_upstream_bytes(data)
+            else:
+                self.close()
             return
         self.has_answered = True
         try:
@@ -160,6 +197,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         exchange = self.exchange
+        if self._tunnel is not None:
+            # Where TLS knows no half-closed connection, the transport closes itself and `connection_lost` follows.
+            keeps_open = self._tunnel.on_upstream_eof()
+            return keeps_open and self._transport is not None and self._transport.can_write_eof()
         if exchange is not None and self._body is not None:
             try:
                 self._body.end()
@@ -173,15 +214,20 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport = None
             self.owner.on_closed(self)
+        tunnel = self._tunnel
         self._fail(Reason.UPSTREAM_BROKEN)
+        if tunnel is not None:
+            tunnel.on_upstream_gone()
 
     def pause_writing(self) -> None:
-        if self.exchange is not None:
-            self.exchange.on_upstream_writable(is_writable=False)
+        receiver = self.exchange or self._tunnel
+        if receiver is not None:
+            receiver.on_upstream_writable(is_writable=False)
 
     def resume_writing(self) -> None:
-        if self.exchange is not None:
-            self.exchange.on_upstream_writable(is_writable=True)
+        receiver = self.exchange or self._tunnel
+        if receiver is not None:
+            receiver.on_upstream_writable(is_writable=True)
 
     # The response
 
@@ -197,7 +243,12 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[end:]
             if response.status >= 200:
                 break
-            self._on_interim(exchange, response)
+            if response.status == 101:
+                self._switch(exchange, response, data)
+                return
+            # The gateway answers Expect itself, so a 100 from the backend answers a question that was not put.
+            if response.status != 100:
+                exchange.on_interim_response(response)
         if self.owner.is_suspect:
             self.owner.on_answer()
         self._buffer = b""
@@ -213,13 +264,14 @@ class UpstreamConnection(asyncio.Protocol):
         if body.is_complete:
             self._on_body_end(exchange, body)
 
-    def _on_interim(self, exchange: ResponseReceiver, response: Response) -> None:
-        if response.status == 101:
-            # Nobody asked for a switch of protocols: Upgrade is never passed on (RFC 9110 §7.8, checklist 73).
-            raise Refused(Reason.UPSTREAM_BROKEN)
-        # The gateway answers Expect itself, so a 100 from the backend answers a question that was not put.
-        if response.status != 100:
-            exchange.on_interim_response(response)
+    def _switch(self, exchange: ResponseReceiver, response: Response, rest: bytes) -> None:
+        """From here on the connection is the tunnel's. Raises `Refused` for a 101 that nobody asked for."""
+        self._tunnel = exchange.on_switch(response)
+        if self.owner.is_suspect:
+            self.owner.on_answer()
+        self.exchange = None
+        self._buffer = b""
+        self._tunnel.start(rest)
 
     def _on_body_end(self, exchange: ResponseReceiver, body: Body) -> None:
         if self.exchange is not exchange:

@@ -9,6 +9,7 @@ from gateway.auth.revocation import RevocationList
 from gateway.auth.verified_tokens import VerifiedTokens
 from gateway.errors import StoreUnavailable
 from gateway.interfaces import StateStore, UserDirectory
+from gateway.proxy.long_exchanges import LongExchanges
 
 logger: Final = logging.getLogger("gateway")
 
@@ -29,12 +30,14 @@ class ChangeFeed:
         store: StateStore,
         known_users: VerifiedTokens,
         revocations: RevocationList,
+        long_exchanges: LongExchanges,
         clock: Callable[[], float],
     ) -> None:
         self._directory = directory
         self._store = store
         self._known_users = known_users
         self._revocations = revocations
+        self._long_exchanges = long_exchanges
         self._clock = clock
         self._user_position = 0
         self._revocation_position = 0
@@ -46,8 +49,10 @@ class ChangeFeed:
         self._user_position = changes.position
         if changes.everything:
             self._known_users.clear()
+            self._long_exchanges.on_users_changed(None)
         elif changes.user_ids:
             self._known_users.forget_users(changes.user_ids)
+            self._long_exchanges.on_users_changed(changes.user_ids)
         news = await self._store.revocations_since(self._revocation_position)
         self._revocation_position = news.position
         for revocation in news.revocations:

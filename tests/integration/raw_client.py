@@ -128,6 +128,16 @@ class RawClient:
             assert answer.status != 101, "nobody asked for an upgrade"
             interim.append(answer)
 
+    def read_switch(self) -> Answer:
+        """The 101 that was asked for."""
+        answer = self._read_one("GET")
+        assert answer.status == 101, answer
+        return answer
+
+    def read_exactly(self, size: int) -> bytes:
+        """Bytes behind a 101."""
+        return self._exactly(size, 101)
+
     def _read_one(self, method: str) -> Answer:
         while b"\r\n\r\n" not in self._buffer:
             if not self._more():

@@ -8,8 +8,15 @@ from gateway.errors import ANSWERS, Answer, ConfigError, Problem, Reason, Refuse
 
 
 def test_every_reason_has_its_one_answer() -> None:
-    # CLIENT_GONE is for the log alone: nobody is there to be answered.
-    assert set(ANSWERS) == set(Reason) - {Reason.CLIENT_GONE}
+    # These are for the log alone, and for a WebSocket's Close frame: nobody is there to be answered.
+    unanswered = {
+        Reason.CLIENT_GONE,
+        Reason.TUNNEL_IDLE,
+        Reason.MESSAGE_TOO_BIG,
+        Reason.BAD_FRAME,
+        Reason.STOPPING,
+    }
+    assert set(ANSWERS) == set(Reason) - unanswered
 
 
 @pytest.mark.parametrize("reason", Reason)

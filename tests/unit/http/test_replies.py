@@ -48,6 +48,10 @@ def test_each_reason_is_one_whole_answer(reason: Reason) -> None:
     assert int(fields.pop("Content-Length")) == len(body)
     assert fields.pop("WWW-Authenticate", None) == (CHALLENGE if answer.challenge else None)
     assert fields.pop("Retry-After", None) == ("1" if answer.status == 503 else None)
+    if reason is Reason.WEBSOCKET_VERSION:
+        # RFC 6455 §4.4, RFC 9110 §15.5.22: what would do, and where to.
+        assert fields.pop("Sec-WebSocket-Version") == "13"
+        assert (fields.pop("Upgrade"), fields.pop("Connection")) == ("websocket", "Upgrade")
     assert fields == {
         "Content-Type": "application/json",
         "Cache-Control": "no-store",

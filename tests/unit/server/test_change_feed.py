@@ -10,6 +10,7 @@ from gateway.auth.revocation import RevocationList
 from gateway.auth.verified_tokens import VerifiedTokens
 from gateway.errors import StoreUnavailable
 from gateway.interfaces import NewRevocations
+from gateway.proxy.long_exchanges import LongExchanges
 from gateway.server import change_feed
 from gateway.server.change_feed import ChangeFeed
 from gateway.sqlite_file import SqliteFile
@@ -46,11 +47,18 @@ class World:
         self.store = Store(SqliteFile.open(path))
         self.known_users = VerifiedTokens(max_tokens=100)
         self.revocations = RevocationList()
+        self.long_exchanges = LongExchanges(
+            revocations=self.revocations,
+            directory=self.directory,
+            clock=lambda: NOW,
+            loop=asyncio.get_running_loop(),
+        )
         self.feed = ChangeFeed(
             directory=self.directory,
             store=self.store,
             known_users=self.known_users,
             revocations=self.revocations,
+            long_exchanges=self.long_exchanges,
             clock=lambda: NOW,
         )
         self.other_directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")

@@ -1,0 +1,171 @@
+"""Exchanges that may outlive the token that admitted them: tunnels and event streams.
+
+Everything else is asked for its token on each request. These are asked once, so a sweep over the open ones, once a
+second, asks for them again: two look-ups and a comparison each, however much passes through them. The user directory is
+asked only for users of whom the change feed says that they changed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
+
+from gateway.auth.revocation import RevocationList
+from gateway.errors import Reason, Refused, StoreUnavailable
+from gateway.interfaces import UserDirectory
+from gateway.proxy.plan import RoutePlan, WebSocketPlan
+from gateway.tasks import spawn
+from gateway.types import Principal
+
+logger: Final = logging.getLogger("gateway")
+
+_SWEEP_SECONDS: Final = 1.0
+
+
+class LongExchange(Protocol):
+    """A tunnel, or the exchange of an event stream. `started_at` is loop time and lies before its admission."""
+
+    @property
+    def started_at(self) -> float: ...
+
+    @property
+    def principal(self) -> Principal | None: ...
+
+    @property
+    def plan(self) -> RoutePlan | None: ...
+
+    def end_early(self, reason: Reason) -> None:
+        """End it in the gateway's own name."""
+
+
+class LongExchanges:
+    """The open ones of a process. `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        *,
+        revocations: RevocationList,
+        directory: UserDirectory,
+        clock: Callable[[], float],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._revocations = revocations
+        self._directory = directory
+        self._clock = clock
+        self._loop = loop
+        self._watched: dict[LongExchange, Principal] = {}
+        self._tunnels: dict[LongExchange, tuple[WebSocketPlan, str] | None] = {}
+        self._counts: dict[tuple[WebSocketPlan, str], int] = {}
+        self._suspects: set[str] = set()  # users that changed and have not been looked up since
+        self._users_changed_at = float("-inf")  # loop time
+        self._timer: asyncio.TimerHandle | None = None
+        self._look_up: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<LongExchanges watched={len(self._watched)} tunnels={len(self._tunnels)}>"
+
+    @property
+    def has_watched(self) -> bool:
+        return bool(self._watched)
+
+    # What the exchanges say
+
+    def watch(self, exchange: LongExchange) -> None:
+        """It is to end with its token, its session and its user, unless it has none or its route says otherwise."""
+        principal, plan = exchange.principal, exchange.plan
+        if principal is None or plan is None or plan.outlives_token:
+            return
+        self._watched[exchange] = principal
+        if not plan.policy.is_stateless and self._users_changed_at >= exchange.started_at:
+            # Its user was looked up before the change or after, nobody knows: once more, then.
+            self._suspects.add(principal.user_id)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def require_room(self, plan: WebSocketPlan, principal: Principal | None) -> None:
+        """Raises `Refused(TOO_MANY_WEBSOCKETS)` when the user has as many tunnels as the route allows."""
+        if principal is not None and self._counts.get((plan, principal.user_id), 0) >= plan.max_per_user:
+            raise Refused(Reason.TOO_MANY_WEBSOCKETS)
+
+    def open_tunnel(self, tunnel: LongExchange) -> None:
+        """Count and watch it until `discard`."""
+        principal, plan = tunnel.principal, tunnel.plan
+        key = None
+        if principal is not None and plan is not None and plan.websocket is not None:
+            key = (plan.websocket, principal.user_id)
+            self._counts[key] = self._counts.get(key, 0) + 1
+        self._tunnels[tunnel] = key
+        self.watch(tunnel)
+
+    def discard(self, exchange: LongExchange) -> None:
+        """It is over; nothing happens when it was never here."""
+        self._watched.pop(exchange, None)
+        key = self._tunnels.pop(exchange, None)
+        if key is not None:
+            self._counts[key] -= 1
+            if not self._counts[key]:
+                del self._counts[key]
+
+    # What others say
+
+    def on_users_changed(self, user_ids: Collection[str] | None) -> None:
+        """These users changed, None for any: look them up before the next sweep is over."""
+        self._users_changed_at = self._loop.time()
+        for exchange, principal in self._watched.items():
+            if (user_ids is None or principal.user_id in user_ids) and _has_known_user(exchange):
+                self._suspects.add(principal.user_id)
+
+    def end_tunnels(self) -> None:
+        """The gateway stops. Event streams get the time that every answer gets: many of them end by themselves."""
+        for tunnel in tuple(self._tunnels):
+            tunnel.end_early(Reason.STOPPING)
+
+    def close(self) -> None:
+        """Nothing is swept any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._look_up is not None:
+            self._look_up.cancel()
+
+    # The sweep
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        for exchange, principal in tuple(self._watched.items()):
+            if principal.expires_at <= now:
+                self._end(exchange, Reason.TOKEN_EXPIRED)
+            elif self._revocations.is_revoked(principal.token_id, principal.session_id):
+                self._end(exchange, Reason.TOKEN_REVOKED)
+        if self._suspects and (self._look_up is None or self._look_up.done()):
+            self._look_up = spawn(self._look_suspects_up(), name="long_exchanges")
+        self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep) if self._watched else None
+
+    def _end(self, exchange: LongExchange, reason: Reason) -> None:
+        self._watched.pop(exchange, None)
+        exchange.end_early(reason)
+
+    async def _look_suspects_up(self) -> None:
+        """One after the other: there is no hurry that would be worth a crowd at the directory."""
+        while self._suspects:
+            user_id = self._suspects.pop()
+            try:
+                user = await self._directory.find_by_id(user_id)
+            except StoreUnavailable:
+                # Nobody can tell. What was known when they were admitted goes on counting until somebody can.
+                self._suspects.add(user_id)
+                return
+            if user is None:
+                self._end_all_of(user_id, Reason.USER_NOT_FOUND)
+            elif not user.is_active:
+                self._end_all_of(user_id, Reason.USER_INACTIVE)
+
+    def _end_all_of(self, user_id: str, reason: Reason) -> None:
+        for exchange, principal in tuple(self._watched.items()):
+            if principal.user_id == user_id and _has_known_user(exchange):
+                self._end(exchange, reason)
+
+
+def _has_known_user(exchange: LongExchange) -> bool:
+    """Whether its route asks the directory at all."""
+    return exchange.plan is not None and not exchange.plan.policy.is_stateless
