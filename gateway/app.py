@@ -26,7 +26,7 @@ from gateway.config.upstreams import Upstream
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.connection import require_c_parsers
 from gateway.endpoints.hashing import HashingPool
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError
 from gateway.http.addresses import Networks
 from gateway.http.cors import CorsPolicy
 from gateway.http.fields import RequestFieldUses, ResponseFieldUses
@@ -46,7 +46,9 @@ from gateway.proxy.plan import ClientLimits, RoutePlan, WebSocketPlan
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.server.certificates import CertificateRefused, Certificates
 from gateway.server.change_feed import ChangeFeed
-from gateway.server.listener import Listener, bind
+from gateway.server.drain import drain
+from gateway.server.listener import Listener
+from gateway.server.sockets import Sockets, open_sockets
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
 from gateway.tasks import spawn
@@ -176,7 +178,12 @@ class Gateway:
         self._exit = contextlib.AsyncExitStack()
         self._responses = ResponseReader(uses=ResponseFieldUses())
         self._cors = None if config.cors is None else _cors_policy(config.cors)
+        self._sockets: Sockets = ()
         self._port = 0
+
+    def listen_on(self, sockets: Sockets) -> None:
+        """Use these, which then belong to it, instead of opening the configured port itself."""
+        self._sockets = sockets
 
     @property
     def url(self) -> str:
@@ -201,6 +208,7 @@ class Gateway:
     async def _start(self) -> None:
         """Things are pushed onto the exit stack in the order in which they start, so they end in the opposite one."""
         config, loop = self._config, asyncio.get_running_loop()
+        sockets = self._take_sockets()
         file = SqliteFile.open(config.users.sqlite)
         self._exit.push_async_callback(file.close)
         directory, store = _users_in(file, config), SqliteStateStore(file)
@@ -221,30 +229,31 @@ class Gateway:
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
         runner = await self._start_endpoints(directory, store)
         plane = self._build_data_plane(admission, long_exchanges, runner, loop)
-        self._exit.push_async_callback(plane.drain, config.limits.drain_timeout)
-        await self._listen(plane)
+        if self._certificates is not None:
+            self._exit.callback(spawn(self._certificates.follow(), name="certificates").cancel)
+        listener = self._build_listener(sockets, plane)
+        self._exit.push_async_callback(
+            drain, plane, listener, delay=config.limits.drain_delay, patience=config.limits.drain_timeout
+        )
+        listener.start()
 
-    async def _listen(self, plane: DataPlane) -> None:
-        listen, certificates = self._config.listen, self._certificates
-        try:
-            sockets = await bind(listen.address, listen.port)
-        except OSError as error:
-            raise GatewayError(
-                f"Cannot listen on {listen.address} port {listen.port}: {error.strerror or error}. "
-                "Is another program there? Change listen.address or listen.port."
-            ) from None
+    def _take_sockets(self) -> Sockets:
+        listen = self._config.listen
+        sockets = self._sockets or open_sockets(listen.address, listen.port)[0]
+        for sock in sockets:
+            self._exit.callback(sock.close)
         self._port = sockets[0].getsockname()[1]
-        if certificates is not None:
-            self._exit.callback(spawn(certificates.follow(), name="certificates").cancel)
-        listener = Listener(
+        return sockets
+
+    def _build_listener(self, sockets: Sockets, plane: DataPlane) -> Listener:
+        certificates = self._certificates
+        return Listener(
             sockets=sockets,
             plane=plane,
             context=None if certificates is None else lambda: certificates.context,
-            balancers=Networks(listen.proxy_protocol_from),
+            balancers=Networks(self._config.listen.proxy_protocol_from),
             opening_timeout=self._config.limits.head_timeout,
         )
-        self._exit.callback(listener.close)
-        listener.start()
 
     async def _start_endpoints(self, directory: SqliteUserDirectory, store: SqliteStateStore) -> web.AppRunner:
         config = self._config

@@ -2,12 +2,18 @@
 
 import argparse
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.commands.declaring import Commands, add_config_argument, declare_command
+from gateway.commands.outcome import exit_code_of
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+    from gateway.config.model import Config
 
 _DETAILS: Final = """\
-SIGTERM and Ctrl-C let the requests in flight end (limits.drain_timeout), then it exits with 0.
+SIGTERM and Ctrl-C let the requests in flight end (limits.drain_timeout), then it exits with 0. A second one ends it at
+once.
 
 example:
   GATEWAY_SIGNING_KEY=... gateway run --config gateway.yaml"""
@@ -22,7 +28,33 @@ def declare(commands: Commands) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     from gateway import app
     from gateway.config import load
+    from gateway.server.cores import usable_cores
     from gateway.server.lifecycle import run_until_signalled
 
     document = load.load(arguments.config, os.environ)
-    return run_until_signalled(lambda: app.build(document))
+    gateway = app.build(document)
+    workers = document.config.workers
+    count = usable_cores() if workers == "auto" else workers
+    if count == 1:
+        # No supervisor: a sidecar has little memory, and whoever started this process watches it already.
+        return run_until_signalled(lambda: gateway)
+    return _supervise(gateway, document.config, count)
+
+
+def _supervise(gateway: "Gateway", config: "Config", workers: int) -> int:
+    from gateway.server.lifecycle import run_until_signalled
+    from gateway.server.sockets import open_sockets
+    from gateway.server.supervisor import Post, Supervisor
+
+    def work(post: Post) -> int:
+        # Built before the fork and entered after it: each worker has its own loop, threads and database connection.
+        gateway.listen_on(post.sockets)
+        return exit_code_of(
+            lambda: run_until_signalled(lambda: gateway, lifeline=post.lifeline, on_serving=post.tell_serving)
+        )
+
+    return Supervisor(
+        seats=open_sockets(config.listen.address, config.listen.port, seats=workers),
+        work=work,
+        drain_seconds=config.limits.drain_delay + config.limits.drain_timeout,
+    ).run()

@@ -396,8 +396,14 @@ class Limits:
         ),
     )
     keepalive_timeout: float = field(default=60.0, metadata=timeout("Idle time between requests of a connection."))
+    drain_delay: float = field(
+        default=0.0,
+        metadata=doc(
+            "Told to stop, go on accepting for so long: load balancers need it to send clients elsewhere.", maximum=3600
+        ),
+    )
     drain_timeout: float = field(
-        default=10.0, metadata=doc("For requests in flight when the gateway is told to stop.", maximum=86400)
+        default=10.0, metadata=doc("After drain_delay, for requests in flight; what is left is cut.", maximum=86400)
     )
     max_connections: int = field(
         default=10_000, metadata=doc("Client connections; more are closed at once.", minimum=1, maximum=1_000_000)
@@ -425,6 +431,10 @@ class Config:
     routes: tuple[Route, ...] = field(metadata=doc("Who may pass, and where to. No route, no pass.", minimum=1))
     users: Users = field(metadata=doc("Where users live."))
     listen: Listen = field(default_factory=Listen, metadata=doc("Where clients connect."))
+    workers: int | Literal["auto"] = field(
+        default=1,
+        metadata=doc("Processes that serve; auto: one for each core that may be used.", minimum=1, maximum=256),
+    )
     bearer: Bearer = field(default_factory=Bearer, metadata=doc("How an access token arrives."))
     login: Login = field(default_factory=Login, metadata=doc("The token endpoints."))
     identity: Identity = field(default_factory=Identity, metadata=doc("What the backend is told about the user."))

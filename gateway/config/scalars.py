@@ -28,7 +28,8 @@ def expected(shape: ScalarShape) -> str:
         case Flag():
             return "true or false"
         case Whole():
-            return f"a whole number from {shape.minimum} to {shape.maximum}"
+            number = f"a whole number from {shape.minimum} to {shape.maximum}"
+            return number if shape.word is None else f"{shape.word} or {number}"
         case Amount():
             measure = shape.measure
             bounds = f"{measure.format(shape.minimum)} to {measure.format(shape.maximum)}"
@@ -91,7 +92,9 @@ def _read_flag(scalar: Scalar) -> bool:
     raise UnfitError(f"must be true or false{_not(scalar)}")
 
 
-def _read_whole(shape: Whole, scalar: Scalar) -> int:
+def _read_whole(shape: Whole, scalar: Scalar) -> int | str:
+    if scalar.text == shape.word:
+        return shape.word
     if _is_quoted(scalar, _PLAIN_NUMBER):
         raise UnfitError(f"must be a number without quotes: write {scalar.text}")
     if scalar.kind not in {"int", OUTSIDE} or re.fullmatch(_PLAIN_NUMBER, scalar.text) is None:

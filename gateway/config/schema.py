@@ -116,7 +116,8 @@ def _scalar_schema(shape: ScalarShape) -> dict[str, Any]:
         case Flag():
             return {"type": "boolean"}
         case Whole():
-            return {"type": "integer", "minimum": shape.minimum, "maximum": shape.maximum}
+            number = {"type": "integer", "minimum": shape.minimum, "maximum": shape.maximum}
+            return number if shape.word is None else {"anyOf": [number, {"const": shape.word}]}
         case Amount():
             unlimited = f"|{UNLIMITED}" if shape.may_be_unlimited else ""
             pattern = f"^(?:{shape.measure.pattern}{unlimited})$"

@@ -5,7 +5,7 @@ So a key that is added to the model is parsed, checked, completed by editors and
 
 import functools
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
@@ -25,10 +25,11 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """A whole number within bounds."""
+    """A whole number within bounds, or the one `word` that stands in for it."""
 
     minimum: int
     maximum: int
+    word: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +174,8 @@ def _union_shape(arguments: tuple[Any, ...], metadata: Mapping[str, Any]) -> Sha
     shape = _shape_of(first, metadata)
     if second is NoneType:
         return Maybe(value=shape)
+    if isinstance(shape, Whole) and get_origin(second) is Literal:
+        return replace(shape, word=get_args(second)[0])
     mapping = _shape_of(second, metadata)
     if not isinstance(mapping, Named | Section) or isinstance(shape, Maybe | Many | Named | Either | Section):
         raise TypeError(f"The model's {first} | {second} has no shape.")

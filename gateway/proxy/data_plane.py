@@ -70,7 +70,7 @@ class DataPlane:
         self.clock = clock
         self.loop = loop
         self.now = loop.time
-        self.is_draining = False
+        self.is_draining = False  # from the moment on when the gateway is told to stop
         self._access_log = access_log
         self._trusted_requests = trusted_requests
         self._caps = caps
@@ -78,7 +78,7 @@ class DataPlane:
         self._connections: set[ClientConnection] = set()
         self._date_second = -1
         self._date_line = b""
-        self._drained: asyncio.Event | None = None
+        self._drained: asyncio.Event | None = None  # set once no connection is accepted any more
         # Unique, not secret: a random part for the process, a count for the request.
         self._request_id_prefix = secrets.token_hex(8).encode()
         self._request_count = itertools.count()
@@ -117,8 +117,8 @@ class DataPlane:
             raise Refused(Reason.BAD_TARGET)
 
     def new_connection(self) -> ClientConnection | None:
-        """Of a client that was accepted, to be introduced next; None when there are too many already."""
-        if self.is_draining or not self._caps.has_room(len(self._connections)):
+        """Of a client that was accepted, to be introduced next; None when there are too many or the port is closed."""
+        if self._drained is not None or not self._caps.has_room(len(self._connections)):
             return None
         connection = ClientConnection(self)
         self._connections.add(connection)
@@ -145,7 +145,7 @@ class DataPlane:
 
     def on_tunnel_start(self, tunnel: Tunnel) -> None:
         self.long_exchanges.open_tunnel(tunnel)
-        if self.is_draining:
+        if self._drained is not None:
             tunnel.end_early(Reason.STOPPING)
 
     def on_tunnel_end(self, tunnel: Tunnel) -> None:
@@ -159,18 +159,24 @@ class DataPlane:
         if self._access_log is not None:
             _log(self._access_log, exchange, self.now())
 
-    async def drain(self, seconds: float) -> None:
-        """Let exchanges end, for at most `seconds`; then end what is left."""
+    def begin_draining(self) -> None:
+        """Be not ready, and end each connection with its next answer. New ones are still welcome."""
         self.is_draining = True
+
+    async def drain(self, seconds: float) -> int:
+        """Accept nobody, close what is idle, let exchanges end for at most `seconds`, cut what is left: how many."""
+        self.is_draining = True
+        self._drained = asyncio.Event()
         self.long_exchanges.end_tunnels()
         for connection in tuple(self._connections):
             connection.drain()
         if self._connections:
-            self._drained = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), seconds)
-        for connection in tuple(self._connections):
+        left = tuple(self._connections)
+        for connection in left:
             connection.abort()
+        return len(left)
 
 
 def _log(access_log: AccessLog, exchange: Exchange, now: float, tunnel: Tunnel | None = None) -> None:

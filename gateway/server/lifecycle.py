@@ -1,31 +1,47 @@
-"""A process from start to signal to end."""
+"""A process that serves, from start to signal to end: the only one, or one of the supervisor's workers."""
 
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 # The second generation is only worth a look every 50 000 allocations net: requests leave no cycles behind, and walking
 # the heap of the libraries each 700 objects was a tenth of the time of a request.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 
-def run_until_signalled(start: Callable[[], AbstractAsyncContextManager[Any]]) -> int:
+def run_until_signalled(
+    start: Callable[[], AbstractAsyncContextManager[Any]],
+    *,
+    lifeline: int | None = None,
+    on_serving: Callable[[], None] = lambda: None,
+) -> int:
     """Enter the context that `start` makes, wait for SIGINT or SIGTERM, leave it; gives the exit code 0.
 
-    A second signal while leaving ends the process at once. Raises whatever entering raises.
+    The end of `lifeline`, a descriptor, means the same as a signal; `on_serving` is called when the context has been
+    entered. A second signal while leaving ends the process at once. Raises whatever entering raises.
     """
     configure_logging()
     gc.set_threshold(*_GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(start))
+        runner.run(_serve(start, lifeline, on_serving))
     return 0
+
+
+def end_by_signal(number: int) -> NoReturn:
+    """End now, as if `number` had not been handled: whoever started this process sees the signal."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    # Process 1 of a container is spared by the kernel: a signal without a handler does nothing to it.
+    os._exit(128 + number)
 
 
 def configure_logging() -> None:
@@ -38,22 +54,33 @@ def configure_logging() -> None:
     logging.getLogger("gateway").setLevel(logging.INFO)
 
 
-async def _serve(start: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
+async def _serve(
+    start: Callable[[], AbstractAsyncContextManager[Any]], lifeline: int | None, on_serving: Callable[[], None]
+) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
+    signals: set[int] = set()
 
     def on_signal(number: int) -> None:
-        if stopping.is_set():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+        # Signals are counted without the lifeline: both tell of one end when the signal goes to the process group.
+        if signals:
+            end_by_signal(number)
+        signals.add(number)
         stopping.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    def on_lifeline_end(lifeline: int) -> None:
+        loop.remove_reader(lifeline)
+        stopping.set()
+
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
+    if lifeline is not None:
+        loop.add_reader(lifeline, on_lifeline_end, lifeline)
     async with start():
         # What start has built lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        on_serving()
         await stopping.wait()
 
 

@@ -18,6 +18,7 @@ from gateway.http.proxy_protocol import ProxyHead, ProxyHeadError, read_proxy_he
 from gateway.observability.counted_warning import CountedWarning
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.data_plane import DataPlane
+from gateway.server.sockets import stop_listening
 from gateway.tasks import spawn
 
 logger: Final = logging.getLogger("gateway")
@@ -27,27 +28,6 @@ _ACCEPTS_AT_ONCE: Final = 64  # then the others of the loop have their turn
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RETRY_SECONDS: Final = 1.0
 _CLOSE_NOTIFY_SECONDS: Final = 3.0
-
-
-async def bind(address: str, port: int) -> list[socket.socket]:
-    """A socket for each address that `address` stands for. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, name in dict.fromkeys(found):
-            sock = socket.socket(family, kind, protocol)
-            sockets.append(sock)
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(name)
-    except OSError:
-        for sock in sockets:
-            sock.close()
-        raise
-    return sockets
 
 
 class Listener:
@@ -86,12 +66,15 @@ class Listener:
 
     def close(self) -> None:
         """No more connections; those that are open go on, those that have not begun to speak HTTP end."""
+        stop_listening(self._sockets)
         for sock in self._sockets:
             if sock.fileno() >= 0:
                 self._loop.remove_reader(sock)
                 sock.close()
         for task in self._opening:
-            task.cancel()
+            # Not at once: a task that is cancelled before its first step runs none of its code, and its connection
+            # would count as open until the time to drain is over.
+            self._loop.call_soon(task.cancel)
 
     def _on_acceptable(self, listening: socket.socket) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):

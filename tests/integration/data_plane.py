@@ -108,17 +108,17 @@ def running_plane(
     routes: Sequence[Mapping[str, Any]] = (),
     users: Sequence[str] = (),
     environment: Mapping[str, str] = ENVIRONMENT,
-    **sections: Mapping[str, Any],
+    **sections: Any,
 ) -> Iterator[Plane]:
     """`upstream` are settings of the scripted one, `routes` stand beside the usual ones, `sections` are whole sections
-    of the file, `users` the names of users to add, ids from 1, `environment` is that of the gateway."""
+    or values of the file, `users` the names of users to add, ids from 1, `environment` is that of the gateway."""
     port = processes.free_port()
     with ScriptedUpstream().running() as scripted:
         main = {"servers": [scripted.url], **(upstream or {})}
         values = settings(port=port, upstreams={"main": main, **(further_upstreams or {})}, folder=folder)
         values["routes"] += [dict(route) for route in routes]
         for name, section in sections.items():
-            values[name] = {**values.get(name, {}), **section}
+            values[name] = {**values.get(name, {}), **section} if isinstance(section, Mapping) else section
         config = processes.write_gateway_config(folder, values)
         for user in users:
             arguments = ["user", "add", user, "--config", str(config)]

@@ -6,6 +6,7 @@ Each server writes its output to a file; `tests/conftest.py` shows the end of it
 import contextlib
 import dataclasses
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -42,10 +43,12 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below the ports that the kernel gives to outgoing connections: any of those may be one by the time it is bound."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("a hundred ports are in use")
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -172,3 +172,17 @@ def test_no_scalar_makes_anything_but_a_value_or_a_sentence(shape: ScalarShape, 
 @given(st.integers(min_value=0, max_value=65535))
 def test_whole_numbers_are_read_as_yaml_has_them(number: int) -> None:
     assert read(PORT, here(str(number))) == yaml.safe_load(str(number)) == number
+
+
+COUNT = Whole(minimum=1, maximum=256, word="auto")
+
+
+@pytest.mark.parametrize(("text", "value"), [("auto", "auto"), ("'auto'", "auto"), ("1", 1), ("256", 256)])
+def test_a_word_may_stand_for_a_number(text: str, value: int | str) -> None:
+    assert read(COUNT, here(text)) == value
+    assert read(COUNT, outside(text.strip("'"))) == value
+
+
+@pytest.mark.parametrize("text", ["atuo", "Auto", "0", "257", "true"])
+def test_no_other_word_may(text: str) -> None:
+    assert refusal(COUNT, here(text)).startswith("must be auto or a whole number from 1 to 256")

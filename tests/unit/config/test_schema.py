@@ -84,6 +84,10 @@ CASES: list[tuple[dict[str, str], bool]] = [
     ({"limits": "{max_head_bytes: 64KiB}"}, True),
     ({"limits": "{max_head_bytes: 64KB}"}, False),
     ({"limits": "{max_head_bytes: 65536}"}, False),
+    ({"workers": "auto"}, True),
+    ({"workers": "4"}, True),
+    ({"workers": "0"}, False),
+    ({"workers": "atuo"}, False),
     ({"bearer": "{realm: 'a\"b'}"}, False),
 ]
 
