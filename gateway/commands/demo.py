@@ -87,9 +87,11 @@ async def _demonstration(port: int | None, backend_port: int | None) -> AsyncIte
         _bind(backend_port, usual=_BACKEND_PORT, option="--backend-port") as backend_socket,
     ):
         backend_url = f"http://{_LOOPBACK}:{backend_socket.getsockname()[1]}"
+        place_port = place.getsockname()[1]
         configuration = _CONFIGURATION.format(
             address=_LOOPBACK,
-            port=place.getsockname()[1],
+            # One that the system chose may be somebody else's as soon as it is let go: the gateway gets another.
+            port=place_port if place_port in (port, _PORT) else 0,
             key_variable=_KEY_VARIABLE,
             backend_url=backend_url,
             database=json.dumps(str(Path(folder, "gateway.sqlite3"))),  # which is a quoted scalar in YAML, too
@@ -132,9 +134,8 @@ def _bind(port: int | None, *, usual: int, option: str) -> socket.socket:
             raise
     if port is not None:
         raise UsageError(f"Port {port} is in use; give another one to {option}.")
-    listener = _bound_socket(0)
-    print(f"Port {usual} is in use, so this demo takes {listener.getsockname()[1]}; {option} chooses another.\n")
-    return listener
+    print(f"Port {usual} is in use, so this demo takes a free one; {option} chooses another.\n")
+    return _bound_socket(0)
 
 
 def _bound_socket(port: int) -> socket.socket:
