@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway.errors import Reason, Refused
 from gateway.http.fields import MAX_CONNECTION_OPTIONS, ResponseFieldUses
 from gateway.http.heads import HTTP10, HTTP11
-from gateway.http.responses import Response, ResponseReader
+from gateway.http.responses import Response, ResponseReader, is_event_stream
 
 
 def reader() -> ResponseReader:
@@ -189,3 +189,18 @@ def test_s84_no_head_raises_anything_else_and_remembered_names_change_nothing(
     assert fresh is Reason.UPSTREAM_BROKEN or isinstance(fresh, Response)
     assert outcome(_WARMED, lines) == fresh
     assert outcome(_WARMED, lines) == fresh
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_stream"),
+    [
+        ([b"Content-Type: text/event-stream"], True),
+        ([b"X-A: b", b"content-TYPE:\tText/Event-Stream ; charset=utf-8"], True),
+        ([b"Content-Type: text/event-streams"], False),
+        ([b"Content-Type: text/plain", b"Content-Type: text/event-stream"], False),
+        ([b"X-Content-Type: text/event-stream"], False),
+        ([], False),
+    ],
+)
+def test_an_event_stream_is_known_by_its_content_type(lines: list[bytes], is_stream: bool) -> None:
+    assert is_event_stream(read(b"HTTP/1.1 200 OK", *lines)) is is_stream
