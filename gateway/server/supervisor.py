@@ -33,7 +33,8 @@ from gateway.server.sockets import Sockets, stop_listening
 logger: Final = logging.getLogger("gateway")
 
 _YOUNG_SECONDS: Final = 10.0
-_MAX_PAUSE: Final = 16.0
+_FIRST_PAUSE: Final = 0.5
+_DOUBLINGS: Final = 5
 _SERVES: Final = b"+"
 _KILL_AFTER: Final = 5.0  # beyond the time to drain; a worker that is still there hangs
 
@@ -62,7 +63,7 @@ class _Seat:
 
 def restart_pause(early_deaths: int) -> float:
     """Seconds until the next try: 0 for the first death, then 0.5, 1, 2, 4, … up to 16."""
-    return 0.0 if early_deaths <= 1 else min(0.5 * 2.0 ** (early_deaths - 2), _MAX_PAUSE)
+    return 0.0 if early_deaths <= 1 else _FIRST_PAUSE * 2.0 ** min(early_deaths - 2, _DOUBLINGS)
 
 
 class Supervisor:

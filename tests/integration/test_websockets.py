@@ -361,6 +361,27 @@ def test_a_drain_ends_tunnels_with_1012_and_the_process_well(tmp_path: Path) -> 
         assert plane.gateway.process.wait(10) == 0
 
 
+def test_a_drain_of_two_workers_ends_all_tunnels_but_not_before_the_delay(tmp_path: Path) -> None:
+    limits = {"drain_delay": "1s", "drain_timeout": "5s"}
+    with websocket_plane(tmp_path, workers=2, limits=limits) as plane, contextlib.ExitStack() as stack:
+        clients: dict[str, ClientConnection] = {}
+        while len(clients) < 2:
+            client = stack.enter_context(opened(plane))
+            clients[request_id_of(client).partition("-")[0]] = client
+        os.kill(plane.gateway.process.pid, signal.SIGTERM)
+        while plane.gateway.output().count(" draining ") < 2:
+            time.sleep(0.01)
+        late = stack.enter_context(opened(plane))
+        for client in (*clients.values(), late):
+            client.send("still here")
+            assert client.recv(timeout=5) == "still here"
+        assert " drained " not in plane.gateway.output(), "the delay was not over"
+        for client in (*clients.values(), late):
+            assert end_of(client)[0] == 1012
+        assert plane.gateway.process.wait(10) == 0
+        assert plane.gateway.output().count("drained cut_connections=0") == 2
+
+
 # Bounded memory.
 
 

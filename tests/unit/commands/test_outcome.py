@@ -1,0 +1,40 @@
+"""Exit codes: the errors are in tests/unit/test_cli.py, where whole commands raise them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gateway.commands.outcome import exit_code_of
+from gateway.errors import ConfigError, Problem
+
+
+def test_a_command_decides_its_code_itself() -> None:
+    assert exit_code_of(lambda: 0) == 0
+    assert exit_code_of(lambda: 3) == 3
+
+
+def test_a_configuration_with_problems_is_78(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> int:
+        raise ConfigError([Problem(file="c.yaml", line=3, path="a.b", message="is wrong")])
+
+    assert exit_code_of(refuse) == 78
+    assert capsys.readouterr() == ("", "c.yaml:3: a.b: is wrong\n")
+
+
+def test_a_defect_is_not_hidden() -> None:
+    def fail() -> int:
+        raise LookupError("a defect")
+
+    with pytest.raises(LookupError):
+        exit_code_of(fail)
+
+
+def test_a_reader_that_went_away_is_141_without_a_word() -> None:
+    source = "from gateway.commands.outcome import exit_code_of\nraise SystemExit(exit_code_of(lambda: print('x' * 10) or 0))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", source], stdout=writer, stderr=subprocess.PIPE, timeout=20)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -1,0 +1,160 @@
+"""The supervisor with workers of a few lines; with the whole gateway it is in tests/integration/test_workers.py."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from gateway.server.supervisor import restart_pause
+from tests.unit.server.scripts import Script, script
+
+# `work` is the body of the worker; it has its `post`, and `seat`, the number that `serve` says.
+SOURCE = """
+import os, signal, sys, time
+from gateway.server import supervisor
+from gateway.server.sockets import open_sockets
+
+supervisor._KILL_AFTER = 0.2
+seats = open_sockets("127.0.0.1", 0, seats=2)
+numbers = {sockets[0].fileno(): number for number, sockets in enumerate(seats, 1)}
+
+def serve(post):
+    print("serves", numbers[post.sockets[0].fileno()], os.getpid(), flush=True)
+    post.tell_serving()
+
+def wait(post):
+    os.read(post.lifeline, 1)
+
+def work(post):
+WORK
+
+print("once")
+code = supervisor.Supervisor(seats=seats, work=work, drain_seconds=0.1).run()
+print("code", code, flush=True)
+"""
+PATIENT = ["serve(post)", "wait(post)", "return 0"]
+
+
+def supervised(*work: str) -> str:
+    return SOURCE.replace("WORK", "\n".join(f"    {line}" for line in work))
+
+
+def pids(process: Script) -> list[int]:
+    """Of both workers, by seat."""
+    found = dict(process.line_with("serves").split()[1:] for _ in range(2))
+    return [int(found["1"]), int(found["2"])]
+
+
+@pytest.mark.parametrize(
+    ("early_deaths", "seconds"), [(0, 0), (1, 0), (2, 0.5), (3, 1), (4, 2), (7, 16), (8, 16), (5000, 16)]
+)
+def test_pause_grows_to_a_bound(early_deaths: int, seconds: float) -> None:
+    assert restart_pause(early_deaths) == seconds
+
+
+def test_workers_serve_until_the_lifeline_ends() -> None:
+    with script(supervised(*PATIENT)) as process:
+        assert len(set(pids(process))) == 2
+        process.signal(signal.SIGTERM)
+        code, rest = process.end()
+    assert code == 0
+    assert rest[-1] == "code 0"
+    assert not any("worker_died" in line for line in rest)
+
+
+def test_what_was_printed_before_the_fork_is_printed_once() -> None:
+    with script(supervised(*PATIENT)) as process:
+        assert process.line() == "once"
+        pids(process)
+        process.signal(signal.SIGTERM)
+        assert "once" not in process.end()[1]
+
+
+def test_first_worker_that_does_not_come_to_serve_ends_it_all_with_its_code() -> None:
+    with script(supervised("print('says why', flush=True)", "return 78")) as process:
+        code, lines = process.end()
+    assert code == 0  # the script's own
+    assert [line for line in lines if line != "once"] == ["says why", "code 78"]
+
+
+def test_first_worker_that_a_signal_kills_before_it_serves_is_code_1() -> None:
+    with script(supervised("os.kill(os.getpid(), signal.SIGSEGV)")) as process:
+        _, lines = process.end()
+    assert lines[-1] == "code 1"
+    assert "signal=SIGSEGV before it served" in lines[-2]
+
+
+def test_worker_that_raises_is_logged_and_does_not_become_a_second_supervisor() -> None:
+    with script(supervised("raise LookupError('a defect')")) as process:
+        _, lines = process.end()
+    assert [line for line in lines if line.startswith("code")] == ["code 1"]
+    assert any("worker_failed" in line for line in lines)
+    assert "LookupError: a defect" in lines
+
+
+def test_dead_worker_is_replaced_in_its_seat() -> None:
+    with script(supervised(*PATIENT)) as process:
+        first, second = pids(process)
+        os.kill(second, signal.SIGKILL)
+        assert f"worker=2 pid={second} signal=SIGKILL restart_in=0s" in process.line_with("worker_died")
+        seat, pid = process.line_with("serves").split()[1:]
+        assert seat == "2"
+        assert int(pid) not in (first, second)
+
+
+def test_workers_hold_their_own_descriptors_only() -> None:
+    with script(supervised(*PATIENT)) as process:
+        first, second = pids(process)
+        os.kill(first, signal.SIGKILL)
+        third = int(process.line_with("serves").split()[2])
+        process.line_with("worker_started")
+        for pid in (second, third):
+            kinds = sorted(os.readlink(entry).partition(":")[0] for entry in Path(f"/proc/{pid}/fd").iterdir())
+            # Standard input is /dev/null; output, errors, lifeline and status are pipes; one socket of its own.
+            assert kinds == ["/dev/null", "pipe", "pipe", "pipe", "pipe", "socket"]
+
+
+def test_worker_that_hangs_is_killed_when_the_time_to_drain_is_over() -> None:
+    with script(supervised("serve(post)", "time.sleep(60)")) as process:
+        workers = pids(process)
+        process.line_with("worker_started")
+        process.signal(signal.SIGTERM)
+        code, lines = process.end()
+    assert code == 0
+    hanging = [line for line in lines if "worker_hangs" in line]
+    assert [f"pid={pid}" in line for pid, line in zip(workers, hanging, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_second_signal_ends_all_at_once(second: int) -> None:
+    source = supervised("serve(post)", "time.sleep(60)").replace("drain_seconds=0.1", "drain_seconds=60")
+    with script(source) as process:
+        pids(process)
+        process.signal(signal.SIGTERM)
+        process.line_with("stopping signal=SIGTERM")
+        process.signal(second)
+        assert process.end() == (-second, [])
+
+
+def test_workers_that_have_not_begun_are_not_waited_for_in_vain() -> None:
+    """Stopped while the first worker starts: it dies of the signal, or reads the end of the lifeline."""
+    with script(supervised("print('starts', flush=True)", *PATIENT), process_group=0) as process:
+        process.line_with("starts")
+        os.killpg(process.pid, signal.SIGTERM)
+        code, lines = process.end()
+    assert code == 0
+    assert lines[-1] == "code 0"
+    assert not any("worker_died" in line for line in lines)
+
+
+def test_children_that_the_kernel_was_told_to_ignore_are_waited_for_all_the_same() -> None:
+    """SIGCHLD may be inherited as ignored; then `waitpid` would find nobody."""
+    source = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n" + supervised(*PATIENT)
+    with script(source) as process:
+        _, second = pids(process)
+        os.kill(second, signal.SIGKILL)
+        process.line_with("worker_died")
+        process.line_with("serves 2")
+        process.signal(signal.SIGTERM)
+        assert process.end()[1][-1] == "code 0"
