@@ -406,7 +406,10 @@ class Limits:
         default=10.0, metadata=doc("After drain_delay, for requests in flight; what is left is cut.", maximum=86400)
     )
     max_connections: int = field(
-        default=10_000, metadata=doc("Client connections; more are closed at once.", minimum=1, maximum=1_000_000)
+        default=10_000,
+        metadata=doc(
+            "Client connections; then idle ones make room, or the new one ends.", minimum=1, maximum=1_000_000
+        ),
     )
     max_connections_per_address: int | None = field(
         default=None,

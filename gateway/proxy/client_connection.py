@@ -95,6 +95,11 @@ class ClientConnection(asyncio.Protocol):
     def may_stay_open(self) -> bool:
         return self._requests_left != 0 and not self.plane.is_draining
 
+    @property
+    def is_idle(self) -> bool:
+        """Between two requests, or before the first: closing it costs its client a new connection and nothing else."""
+        return self.exchange is None and not self._buffer and not self._is_closing()
+
     def introduce(self, origin: Origin, requests: RequestReader, group: int) -> None:
         """Whose connection it is, how its heads are read, and where it is counted."""
         self.origin = origin

@@ -25,6 +25,11 @@ class ConnectionCaps:
     def has_room(self, connections: int) -> bool:
         return connections < self._total
 
+    @property
+    def share(self) -> int:
+        """How many idle connections have to go at once when there is no more room."""
+        return self._total // 64 or 1
+
     def take(self, address: Address) -> int | None:
         """The group that one more connection is counted in, to be given back; None when the group is full."""
         if self._per_address is None or address in self._exempt:

@@ -32,6 +32,9 @@ _MAX_KNOWN_TARGET: Final = 512
 _NOT_PASSED_ON: Final = frozenset({"CONNECT", "TRACE"})
 
 
+_NO_ROOM_SECONDS: Final = 0.1
+
+
 class DataPlane:
     """The shared values of the hot path, made at start and only read after.
 
@@ -75,7 +78,8 @@ class DataPlane:
         self._trusted_requests = trusted_requests
         self._caps = caps
         self._known_destination = lru_cache(maxsize=_MAX_KNOWN_TARGETS)(self._find_destination)
-        self._connections: set[ClientConnection] = set()
+        self._connections: dict[ClientConnection, None] = {}  # a set that knows who came first
+        self._is_room_sought_from = 0.0
         self._date_second = -1
         self._date_line = b""
         self._drained: asyncio.Event | None = None  # set once no connection is accepted any more
@@ -118,11 +122,30 @@ class DataPlane:
 
     def new_connection(self) -> ClientConnection | None:
         """Of a client that was accepted, to be introduced next; None when there are too many or the port is closed."""
-        if self._drained is not None or not self._caps.has_room(len(self._connections)):
+        if self._drained is not None:
+            return None
+        if not self._caps.has_room(len(self._connections)) and not self._make_room():
             return None
         connection = ClientConnection(self)
-        self._connections.add(connection)
+        self._connections[connection] = None
         return connection
+
+    def _make_room(self) -> bool:
+        """Close connections that nothing happens on, the oldest first: whoever opens many and waits keeps nobody out.
+
+        A few at once, so that a look at all of them is paid for by many clients; where there were none, the next look
+        waits a little.
+        """
+        if self.now() < self._is_room_sought_from:
+            return False
+        wanted = self._caps.share
+        idle = tuple(itertools.islice((connection for connection in self._connections if connection.is_idle), wanted))
+        for connection in idle:
+            connection.drain()
+            self.on_client_lost(connection)
+        if len(idle) < wanted:
+            self._is_room_sought_from = self.now() + _NO_ROOM_SECONDS
+        return bool(idle)
 
     def introduce(self, connection: ClientConnection, address: Address, *, is_tls: bool) -> bool:
         """Tell a connection whose it is; False when this address has too many already."""
@@ -138,7 +161,7 @@ class DataPlane:
         """The connection has ended, or has never begun."""
         if connection not in self._connections:
             return
-        self._connections.remove(connection)
+        del self._connections[connection]
         self._caps.give_back(connection.group)
         if self._drained is not None and not self._connections:
             self._drained.set()

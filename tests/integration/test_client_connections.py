@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.data_plane import Plane, chunked, get, running_plane
 from tests.integration.raw_client import CutShort, assert_refusal
-from tests.integration.scripted_upstream import Link, Received, answers, plain, silent
+from tests.integration.scripted_upstream import Link, Received, answers, echo, plain, silent
 
 # As configured below; every wait for one of them is asserted from both sides, with room for a busy machine.
 HEAD_TIMEOUT = 0.5
@@ -140,15 +140,43 @@ def test_s81_connections_over_the_cap_are_closed_at_once(tmp_path: Path) -> None
         clients = []
         for _ in range(5):  # one after the other: the connection that waited for the port has ended by the last
             clients.append(stack.enter_context(plane.connect()))
-            clients[-1].send(get("/public/x"))
-            assert clients[-1].read().status == 200
-        with plane.connect() as sixth:
-            sixth.send(get("/public/x"))
-            assert sixth.rest() == b""
-        clients[0].send(get("/public/x"))
+            clients[-1].send(get("/public/x", b"Content-Length: 2", method="POST") + b"x")
+            plane.upstream.wait_until(lambda: len(plane.upstream.requests) == len(clients))
+        for _ in range(3):
+            with plane.connect() as sixth:
+                sixth.send(get("/public/x"))
+                assert sixth.rest() == b""
+        clients[0].send(b"x")
         assert clients[0].read().status == 200
         clients[1].socket.close()
         assert_becomes_free(plane)
+        assert plane.gateway.output().count("connections_over_cap") == 1
+
+
+def test_s81_idle_connections_make_room_the_oldest_first(tmp_path: Path) -> None:
+    with running_plane(tmp_path, limits={"max_connections": 5}) as plane, contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(5):  # one after the other: the connection that waited for the port has ended by the last
+            clients.append(stack.enter_context(plane.connect()))
+            clients[-1].send(get("/public/x"))
+            assert clients[-1].read().status == 200
+        clients[0].send(b"GET /public")  # has begun a request, so it is not idle
+        plane.upstream.play(answers_after_a_while)
+        clients[1].send(get("/public/x"))
+        plane.upstream.wait_until(lambda: len(plane.upstream.requests) == 6)
+        plane.upstream.play(echo)
+        assert plane.ask(get("/public/x")).status == 200
+        assert clients[2].rest() == b""
+        assert not clients[2].was_reset
+        assert clients[1].read().body == b"done"
+        for client, request in ((clients[0], b"/x HTTP/1.1\r\nHost: a\r\n\r\n"), (clients[3], get("/public/x"))):
+            client.send(request)
+            assert client.read().status == 200
+
+
+async def answers_after_a_while(link: Link, received: Received) -> None:
+    await asyncio.sleep(0.3)
+    await link.send(plain(b"done"))
 
 
 def assert_becomes_free(plane: Plane) -> None:

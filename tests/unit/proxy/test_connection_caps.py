@@ -52,3 +52,8 @@ def test_s83_what_has_gone_leaves_nothing_behind() -> None:
         counted.give_back(group)
     with pytest.raises(KeyError):
         counted.give_back(groups[0] or 0)
+
+
+@pytest.mark.parametrize(("total", "share"), [(1, 1), (100, 1), (10_000, 156)])
+def test_s81_a_share_has_to_go_when_it_is_full(total: int, share: int) -> None:
+    assert ConnectionCaps(total=total, per_address=None, exempt=Networks([])).share == share
