@@ -37,6 +37,10 @@ VARIANTS = {
     "gateway": Variant(title="gateway"),
     "unlogged": Variant(title="gateway, access log off", sections={"listen": {"access_log": False}}),
     "loaded": Variant(title="gateway, full tables", routes=1000, revocations=100_000, users=1_000_000),
+    "websocket": Variant(
+        title="gateway with WebSockets",
+        route_options={"websocket": {"allow_origins": ["*"], "max_per_user": GATEWAY_CONNECTIONS}},
+    ),
 }
 
 

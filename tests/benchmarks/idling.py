@@ -3,14 +3,21 @@
 import contextlib
 import resource
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from tests.benchmarks.costs import resident_bytes
+from tests.benchmarks.costs import LOAD_CORE, pinned, resident_bytes
 from tests.benchmarks.findings import Finding
 from tests.benchmarks.fleet import Fleet
 from tests.benchmarks.loads import LOADS, WrongAnswerError, check_answer, write_requests
 from tests.benchmarks.peers import PEERS
+from tests.integration.processes import free_port, running
 
+_HANDSHAKE = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"  # RFC 6455 §1.3
+)
 _FEW = 16  # opened first, so that what is only needed once is not counted
 
 
@@ -36,6 +43,21 @@ def measure_keep_alive(fleet: Fleet, *, count: int) -> list[Finding]:
                 )
             )
     return findings
+
+
+def measure_websockets(fleet: Fleet, *, count: int) -> list[Finding]:
+    """Each tunnel is open to a backend that says nothing."""
+    _raise_descriptor_limit(2 * count)
+    (request,) = LOADS["one_token"].requests()
+    script, port = Path(__file__).with_name("websocket_upstream.py"), free_port()
+    argv = pinned([sys.executable, str(script), str(port)], LOAD_CORE)
+    with running("websocket_upstream", argv, port=port, folder=fleet.folder):
+        value = _kibibytes_each(
+            fleet, "websocket", lambda server: _open(server, request[:-2] + _HANDSHAKE, 101), count=count, upstream=port
+        )
+    return [
+        Finding(scenario="idle_websockets", what=f"each of {count} idle WebSockets", value=value, unit="KiB", bound=40)
+    ]
 
 
 def _kibibytes_each(

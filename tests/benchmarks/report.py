@@ -30,7 +30,8 @@ class Report:
 
     def text(self) -> str:
         remarks = "".join(f"\n{remark}" for remark in self._remarks())
-        return f"{_aligned(self._measured_rows())}\n{_aligned(self._finding_rows())}{remarks}"
+        measured = f"{_aligned(self._measured_rows())}\n" if self.measured else ""
+        return f"{measured}{_aligned(self._finding_rows())}{remarks}"
 
     def markdown(self) -> str:
         machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.benchmarks.findings import Finding, Measured
 from tests.benchmarks.fleet import Fleet
-from tests.benchmarks.idling import measure_keep_alive
+from tests.benchmarks.idling import measure_keep_alive, measure_websockets
 from tests.benchmarks.rounds import run_rounds
 from tests.benchmarks.scenarios import SCENARIOS, beside_other_checkout
 from tests.benchmarks.starting import measure_start
@@ -35,6 +35,9 @@ _PROBES = {
     "idle_connections": Probe(
         "idle keep-alive connections",
         lambda fleet, _, effort: measure_keep_alive(fleet, count=effort.idle_connections),
+    ),
+    "idle_websockets": Probe(
+        "idle WebSockets", lambda fleet, _, effort: measure_websockets(fleet, count=effort.idle_connections // 5)
     ),
     "login_storm": Probe(
         "log-in storm beside proxied GETs",
