@@ -71,6 +71,8 @@ def _bind(family: int, place: tuple[object, ...], *, shares: bool) -> socket.soc
         sock.setblocking(False)
         # Without it the port of a gateway that has just ended would count as in use for a minute.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What it accepts inherits this. asyncio does not see to it, because an accepted socket's protocol is not named.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if shares:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:

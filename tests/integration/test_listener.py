@@ -7,6 +7,7 @@ PROXY protocol heads, 127.0.0.3 is a trusted proxy.
 import contextlib
 import json
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import Pair, write_pair
-from tests.integration.data_plane import Plane, bearer, get, running_plane
+from tests.integration.data_plane import Plane, bearer, get, post, running_plane
 from tests.integration.processes import free_port, running
 from tests.integration.raw_client import ask, assert_refusal
 from tests.integration.scripted_upstream import Received
@@ -196,6 +197,14 @@ def test_s24_a_trusted_proxys_words_decide_nothing(plane: Plane, line: bytes) ->
     assert plane.ask(get("/admin/x", line, bearer(roles=["admin"])), source=PROXY).status == 200
 
 
+def test_the_token_endpoints_know_the_client(plane: Plane) -> None:
+    body = b'{"username": "nobody", "password": "x"}'
+    lines = (b"X-Forwarded-For: 198.51.100.7", b"Content-Type: application/json")
+    for options, client in (({"source": PROXY}, "198.51.100.7"), ({"source": BALANCER, "opening": V2}, "203.0.113.7")):
+        assert_refusal(plane.ask(post("/api/token/", body, *lines), **options), 401)
+        assert f'"event":"login_failed","client":"{client}"' in plane.gateway.output()
+
+
 # Caps.
 
 
@@ -218,6 +227,21 @@ def test_s81_one_address_cannot_take_all_connections(plane: Plane) -> None:
         assert is_closed(plane, source="127.0.0.4")
         assert plane.ask(get("/public/x"), source="127.0.0.5").status == 200
     plane.upstream.wait_until(lambda: not is_closed(plane, source="127.0.0.4"))
+
+
+def test_s84_without_descriptors_new_clients_wait(plane: Plane) -> None:
+    pid = plane.gateway.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        with plane.connect() as client:
+            client.send(get("/required/x"))
+            plane.upstream.wait_until(lambda: "accept_failed count=1" in plane.gateway.output())
+            assert client.says_nothing(0.2)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+            assert client.read().status == 401
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_s81_behind_a_balancer_the_client_is_counted(plane: Plane) -> None:

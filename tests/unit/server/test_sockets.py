@@ -34,6 +34,15 @@ def test_a_name_is_every_address_that_it_stands_for() -> None:
     close(seats)
 
 
+def test_accepted_connections_send_at_once(seats: tuple[Sockets, ...]) -> None:
+    """With Nagle's algorithm the second part of an answer waits 40 ms for the client's delayed acknowledgement."""
+    (sock,) = seats[0]
+    sock.listen()
+    sock.setblocking(True)
+    with socket.create_connection(sock.getsockname()), sock.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 def test_all_seats_have_the_one_free_port(seats: tuple[Sockets, ...]) -> None:
     assert len({sock.getsockname() for sockets in seats for sock in sockets}) == 1
     assert len({sock.fileno() for sockets in seats for sock in sockets}) == 3
