@@ -128,11 +128,18 @@ class RawClient:
             assert answer.status != 101, "nobody asked for an upgrade"
             interim.append(answer)
 
+    def wait_for(self, text: bytes) -> None:
+        """Read on until `text` has come; all of it stays to be read."""
+        while text not in self._buffer:
+            assert self._more(), self._buffer
+
     def read_switch(self) -> Answer:
         """The 101 that was asked for."""
-        answer = self._read_one("GET")
-        assert answer.status == 101, answer
-        return answer
+        interim: list[Answer] = []
+        while (answer := self._read_one("GET")).status != 101:
+            assert answer.status < 200, answer
+            interim.append(answer)
+        return dataclasses.replace(answer, interim=tuple(interim))
 
     def read_exactly(self, size: int) -> bytes:
         """Bytes behind a 101."""

@@ -137,6 +137,10 @@ class Link:
         async for piece in self.body(received):
             received.body += piece
 
+    async def take(self, count: int) -> bytes:
+        """Bytes of a tunnel."""
+        return b"".join([piece async for piece in self._exactly(count)])
+
     async def send(self, data: bytes) -> None:
         if not self._may_send:
             # A request that was on its way when this side was ended.
