@@ -97,8 +97,14 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Between two requests, or before the first: closing it costs its client a new connection and nothing else."""
-        return self.exchange is None and not self._buffer and not self._is_closing()
+        """Between two requests, or before the first: closing it costs its client a new connection and nothing else.
+
+        One that has not taken its answer is not: closing it would wait for that, and it would hold on uncounted.
+        """
+        transport = self._transport
+        if transport is None or self.exchange is not None or self._buffer or self._is_closing():
+            return False
+        return not transport.get_write_buffer_size()
 
     def introduce(self, origin: Origin, requests: RequestReader, group: int) -> None:
         """Whose connection it is, how its heads are read, and where it is counted."""
