@@ -43,6 +43,7 @@ from gateway.proxy.connection_caps import ConnectionCaps
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.proxy.plan import ClientLimits, RoutePlan, WebSocketPlan
+from gateway.proxy.preparation import Preparation
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.server.certificates import CertificateRefused, Certificates
 from gateway.server.change_feed import ChangeFeed
@@ -321,16 +322,15 @@ class Gateway:
         config = self._config
         limits = config.limits
         proxies = Networks(config.listen.trusted_proxies)
+        routes = self._build_routes(runner)
         return DataPlane(
-            routes=self._build_routes(runner),
             admission=admission,
-            requests=self._request_reader(trusts_peer=False),
-            trusted_requests=self._request_reader(trusts_peer=True),
+            preparation=self._preparation(routes, trusts_peer=False),
+            trusted_preparation=self._preparation(routes, trusts_peer=True),
             trusted_proxies=TrustedProxies(proxies) if proxies else None,
             replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),
             cors=self._cors,
             limits=ClientLimits(
-                max_target_bytes=limits.max_target_bytes,
                 max_head_bytes=limits.max_head_bytes,
                 head_timeout=limits.head_timeout,
                 body_timeout=limits.body_timeout,
@@ -341,22 +341,24 @@ class Gateway:
             caps=ConnectionCaps(
                 total=limits.max_connections, per_address=limits.max_connections_per_address, exempt=proxies
             ),
-            token_field=config.bearer.field_name,
             access_log=self._open_access_log(loop),
             long_exchanges=long_exchanges,
             clock=time.time,
             loop=loop,
         )
 
-    def _request_reader(self, *, trusts_peer: bool) -> RequestReader:
+    def _preparation(self, routes: RouteTable[RoutePlan], *, trusts_peer: bool) -> Preparation:
         config = self._config
-        return RequestReader(
-            uses=RequestFieldUses(
-                token_field=config.bearer.field_name,
-                managed={*MANAGED_FIELDS, *config.identity.fields},
-                trusts_peer=trusts_peer,
-            ),
-            max_fields=config.limits.max_fields,
+        uses = RequestFieldUses(
+            token_field=config.bearer.field_name,
+            managed={*MANAGED_FIELDS, *config.identity.fields},
+            trusts_peer=trusts_peer,
+        )
+        return Preparation(
+            reader=RequestReader(uses=uses, max_fields=config.limits.max_fields),
+            routes=routes,
+            max_target_bytes=config.limits.max_target_bytes,
+            token_field=config.bearer.field_name,
         )
 
     def _open_access_log(self, loop: asyncio.AbstractEventLoop) -> AccessLog | None:

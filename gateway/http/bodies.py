@@ -21,10 +21,17 @@ class FramingError(GatewayError):
 
 
 class Body(Protocol):
-    """A body while it passes. `framing` is the field line, with its end, that announces it to the next peer."""
+    """A body while it passes.
+
+    `framing` is the field line, with its end, that announces it to the next peer; `is_chunked` whether that is in
+    chunks.
+    """
 
     @property
     def framing(self) -> bytes: ...
+
+    @property
+    def is_chunked(self) -> bool: ...
 
     @property
     def announced(self) -> int:
@@ -48,6 +55,7 @@ class NoBody:
 
     __slots__ = ()
     framing = b""
+    is_chunked = False
     announced = 0
     is_complete = True
     rest = b""
@@ -65,6 +73,7 @@ class LengthBody:
     """`Content-Length` bytes; `length` is what was announced, `remaining` what has not come yet."""
 
     __slots__ = ("is_complete", "length", "remaining", "rest")
+    is_chunked = False
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -101,6 +110,7 @@ class CloseBody:
 
     __slots__ = ("is_complete", "rest")
     framing = b"Transfer-Encoding: chunked\r\n"
+    is_chunked = True
     announced = 0
 
     def __init__(self) -> None:
@@ -133,6 +143,7 @@ class ChunkedBody:
 
     __slots__ = ("_in_chunk", "_in_trailers", "_line", "_trailer_bytes", "announced", "is_complete", "rest")
     framing = b"Transfer-Encoding: chunked\r\n"
+    is_chunked = True
 
     def __init__(self) -> None:
         self._in_chunk = 0

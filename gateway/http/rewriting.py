@@ -5,7 +5,7 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from gateway.errors import Reason, Refused
-from gateway.http.bodies import NO_BODY, Body, ChunkedBody, CloseBody
+from gateway.http.bodies import NO_BODY, Body
 from gateway.http.heads import HTTP11
 from gateway.http.requests import Request
 from gateway.http.responses import Response
@@ -73,7 +73,7 @@ def response_framing(body: Body, response: Response, *, to_http10: bool) -> byte
     A length beside no body (HEAD, 304) describes the body that a GET would have had and passes.
     """
     if body is not NO_BODY:
-        return b"" if to_http10 and isinstance(body, ChunkedBody | CloseBody) else body.framing
+        return b"" if to_http10 and body.is_chunked else body.framing
     # RFC 9110 §8.6: a 204 must not have one.
     if response.content_length is not None and response.status != 204:
         return b"Content-Length: %b\r\n" % response.content_length

@@ -8,6 +8,7 @@ fall on that route.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Reason, Refused
@@ -43,9 +44,11 @@ class Doubt:
     readings: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
-    """`path` is canonical and starts with `/`; `query` is empty or starts with `?` and is as the client sent it.
+    """Shared by all requests with this target, so only read.
+
+    `path` is canonical and starts with `/`; `query` is empty or starts with `?` and is as the client sent it.
 
     `authority` is what an absolute-form target named, else None. `doubt` is None for nearly every path there is.
     """
@@ -61,6 +64,8 @@ class Target:
         return (self.path + self.query).encode()
 
 
+# Targets repeat, and are strangers' input: at most 512 × some 20 KiB are kept, usually 200 KiB.
+@lru_cache(maxsize=512)
 def parse_target(raw: str) -> Target:
     """Raises `Refused(BAD_TARGET)`; what a route may allow is left in doubt. `raw` is as parsed: ASCII, not empty."""
     plain = _PLAIN.fullmatch(raw)

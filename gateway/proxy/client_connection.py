@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gateway.errors import Reason, Refused
 from gateway.http.forwarding import NOWHERE, Origin
-from gateway.http.requests import UNREAD, RequestReader
+from gateway.http.requests import UNREAD
 from gateway.proxy.connection_caps import NOT_COUNTED
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.pace import Pace, unsent_bytes
+from gateway.proxy.preparation import Preparation
 from gateway.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class ClientConnection(asyncio.Protocol):
         "_is_looping",
         "_lingered_bytes",
         "_pace",
+        "_preparation",
         "_received_bytes",
-        "_requests",
         "_requests_left",
         "_scanned",
         "_timer",
@@ -71,11 +72,11 @@ class ClientConnection(asyncio.Protocol):
         self.group = NOT_COUNTED
         self.is_reading_paused = False
         self.is_writing_paused = False
-        self._requests: RequestReader = plane.requests
+        self._preparation = plane.preparation
         self._requests_left = plane.limits.max_requests or 0  # without a bound it goes down from 0, for ever
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
-        self._scanned = 0  # how much of the buffer is known to hold no end of a head
+        self._scanned = 0  # where to look on for the end of a head
         self._has_begun_head = False
         self._has_skipped_line = False
         self._is_looping = False
@@ -106,10 +107,10 @@ class ClientConnection(asyncio.Protocol):
             return False
         return not transport.get_write_buffer_size()
 
-    def introduce(self, origin: Origin, requests: RequestReader, group: int) -> None:
+    def introduce(self, origin: Origin, preparation: Preparation, group: int) -> None:
         """Whose connection it is, how its heads are read, and where it is counted."""
         self.origin = origin
-        self._requests = requests
+        self._preparation = preparation
         self.group = group
 
     # asyncio.Protocol
@@ -165,30 +166,30 @@ class ClientConnection(asyncio.Protocol):
     def _read_requests(self) -> None:
         """Run what is in the buffer while exchanges end at once: a loop, since pipelined refusals would recurse."""
         self._is_looping = True
-        while self.exchange is None and self._buffer and not self._is_closing():
+        while self._buffer and not self._is_closing():
             if self.is_writing_paused:
                 # A client that does not read its answers gets no further ones: they would pile up here (checklist 81).
                 self.pause_reading()
                 break
-            if not self._read_request():
+            if not self._read_request() or self.exchange is not None:
                 break
         self._is_looping = False
-        if self.exchange is None and not self._is_closing() and not self.is_writing_paused:
+        if self.is_reading_paused and self.exchange is None and not self.is_writing_paused:
             self.resume_reading()
 
     def _read_request(self) -> bool:
         """Start the exchange of one request; False when its head is not complete yet."""
         data, scanned = self._buffer, self._scanned
-        end = data.find(b"\r\n\r\n", max(0, scanned - 3)) + 4
+        end = data.find(b"\r\n\r\n", scanned) + 4
         if data.startswith(b"\r") and not self._has_skipped_line:
             # RFC 9112 §2.2: an empty line before the request line should be ignored. One, not a stream of them.
             return self._skip_empty_line(data)
-        if max(end, len(data) if end < 4 else 0) > self.plane.limits.max_head_bytes:
+        if (end if end >= 4 else len(data)) > self.plane.limits.max_head_bytes:
             return self._refuse_head(Reason.HEAD_TOO_LARGE)
         if end < 4:
-            return self._wait_for_head(data, scanned)
+            return self._wait_for_head(data)
         try:
-            request = self._requests.read(data[:end])
+            prepared = self._preparation.prepare(data[:end])
         except Refused as refusal:
             return self._refuse_head(refusal.reason)
         self._buffer = b""
@@ -197,8 +198,8 @@ class ClientConnection(asyncio.Protocol):
         self._has_skipped_line = False
         self._requests_left -= 1
         self.resume_reading()
-        self.exchange = exchange = Exchange(self, request, self.plane.now())
-        exchange.start(data[end:])
+        self.exchange = exchange = Exchange(self, prepared.request, self.plane.now())
+        exchange.start(prepared, data[end:])
         return True
 
     def _skip_empty_line(self, data: bytes) -> bool:
@@ -210,11 +211,11 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = data[2:]
         return True
 
-    def _wait_for_head(self, data: bytes, scanned: int) -> bool:
+    def _wait_for_head(self, data: bytes) -> bool:
         # What cannot become a request is refused at once: TLS on a plain port, bare line feeds.
-        if not data[0:1].isalpha() or _BARE_LF.search(data, max(0, scanned - 1)):
+        if not data[0:1].isalpha() or _BARE_LF.search(data, self._scanned):
             return self._refuse_head(Reason.BAD_REQUEST)
-        self._scanned = len(data)
+        self._scanned = max(0, len(data) - 3)  # the end may begin in what is here
         if not self._has_begun_head:
             # The deadline is for the whole head: bytes that drip in do not move it (checklist 78).
             self._has_begun_head = True

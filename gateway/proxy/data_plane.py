@@ -6,31 +6,22 @@ import itertools
 import secrets
 from collections.abc import Callable
 from email.utils import formatdate
-from functools import lru_cache
 from typing import Final
 
-from gateway.errors import Reason, Refused
+from gateway.errors import Reason
 from gateway.http.addresses import Address
 from gateway.http.cors import CorsPolicy
 from gateway.http.forwarding import TrustedProxies, connection_origin
 from gateway.http.replies import Replies
-from gateway.http.requests import Request, RequestReader
-from gateway.http.routes import RouteTable
-from gateway.http.targets import Doubt, parse_target
 from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.connection_caps import ConnectionCaps
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.long_exchanges import LongExchanges
-from gateway.proxy.plan import ClientLimits, Destination, RoutePlan
+from gateway.proxy.plan import ClientLimits
+from gateway.proxy.preparation import Preparation
 from gateway.proxy.tunnel import Tunnel
-
-# Targets repeat. They are strangers' input, so few and short ones are remembered: about 1.5 MiB at the worst.
-_MAX_KNOWN_TARGETS: Final = 1024
-_MAX_KNOWN_TARGET: Final = 512
-_NOT_PASSED_ON: Final = frozenset({"CONNECT", "TRACE"})
-
 
 _NO_ROOM_SECONDS: Final = 0.1
 
@@ -38,46 +29,41 @@ _NO_ROOM_SECONDS: Final = 0.1
 class DataPlane:
     """The shared values of the hot path, made at start and only read after.
 
-    `clock` gives Unix seconds; `now` is the loop's clock. `token_field` is the name under which a kept token goes on.
-    `trusted_requests` reads the heads of trusted proxies, so that nobody else pays for them. `cors` speaks where no
+    `clock` gives Unix seconds; `now` is the loop's clock. `trusted_preparation` is for the heads of trusted
+    proxies, so that nobody else pays for them. `cors` speaks where no
     route was found: a browser must be able to read that answer, too.
     """
 
     def __init__(
         self,
         *,
-        routes: RouteTable[RoutePlan],
         admission: Admission,
-        requests: RequestReader,
-        trusted_requests: RequestReader,
+        preparation: Preparation,
+        trusted_preparation: Preparation,
         trusted_proxies: TrustedProxies | None,
         replies: Replies,
         cors: CorsPolicy | None,
         limits: ClientLimits,
         caps: ConnectionCaps,
-        token_field: str,
         access_log: AccessLog | None,
         long_exchanges: LongExchanges,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.routes = routes
         self.admission = admission
-        self.requests = requests
+        self.preparation = preparation
         self.trusted_proxies = trusted_proxies
         self.replies = replies
         self.cors = cors
         self.limits = limits
         self.long_exchanges = long_exchanges
-        self.token_field = token_field.encode()
         self.clock = clock
         self.loop = loop
         self.now = loop.time
         self.is_draining = False  # from the moment on when the gateway is told to stop
         self._access_log = access_log
-        self._trusted_requests = trusted_requests
+        self._trusted_preparation = trusted_preparation
         self._caps = caps
-        self._known_destination = lru_cache(maxsize=_MAX_KNOWN_TARGETS)(self._find_destination)
         self._connections: dict[ClientConnection, None] = {}  # a set that knows who came first
         self._is_room_sought_from = 0.0
         self._date_second = -1
@@ -97,28 +83,6 @@ class DataPlane:
             self._date_second = second
             self._date_line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
         return self._date_line
-
-    def destination(self, request: Request) -> Destination:
-        """Where the request leads. Raises `Refused`: METHOD_NOT_SUPPORTED, TARGET_TOO_LONG, BAD_TARGET."""
-        if request.method in _NOT_PASSED_ON:
-            raise Refused(Reason.METHOD_NOT_SUPPORTED)
-        target = request.target
-        return self._known_destination(target) if len(target) <= _MAX_KNOWN_TARGET else self._find_destination(target)
-
-    def _find_destination(self, raw: str) -> Destination:
-        if len(raw) > self.limits.max_target_bytes:
-            raise Refused(Reason.TARGET_TOO_LONG)
-        target = parse_target(raw)
-        plan = self.routes.match(target.path)
-        if target.doubt is not None:
-            self._settle(target.doubt, plan)
-        return Destination(target, plan, b"" if plan is None else plan.upstream_target(target))
-
-    def _settle(self, doubt: Doubt, plan: RoutePlan | None) -> None:
-        """Raises `Refused(BAD_TARGET)` unless the route allows it and all readings fall on it (checklist 20)."""
-        allowed = frozenset() if plan is None else plan.allowed_oddities
-        if not doubt.oddities <= allowed or not self.routes.all_fall_on(plan, doubt.readings):
-            raise Refused(Reason.BAD_TARGET)
 
     def new_connection(self) -> ClientConnection | None:
         """Of a client that was accepted, to be introduced next; None when there are too many or the port is closed."""
@@ -153,8 +117,8 @@ class DataPlane:
         if group is None:
             return False
         is_trusted = self.trusted_proxies is not None and self.trusted_proxies.trusts(address)
-        requests = self._trusted_requests if is_trusted else self.requests
-        connection.introduce(connection_origin(str(address), is_tls=is_tls), requests, group)
+        preparation = self._trusted_preparation if is_trusted else self.preparation
+        connection.introduce(connection_origin(str(address), is_tls=is_tls), preparation, group)
         return True
 
     def on_client_lost(self, connection: ClientConnection) -> None:

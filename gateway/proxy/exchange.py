@@ -17,8 +17,6 @@ from gateway.http.bodies import (
     LAST_CHUNK,
     NO_BODY,
     Body,
-    ChunkedBody,
-    CloseBody,
     FramingError,
     encode_chunk,
     request_body,
@@ -30,14 +28,13 @@ from gateway.http.requests import Request
 from gateway.http.responses import Response, is_event_stream
 from gateway.http.rewriting import (
     accepted_request_id,
-    client_host,
     expects_continue,
     response_fields,
-    upstream_lines,
 )
 from gateway.http.upgrades import Handshake
 from gateway.proxy.admission import UnknownUser
 from gateway.proxy.plan import RoutePlan
+from gateway.proxy.preparation import Prepared
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream_connection import ConnectionOwner, UpstreamConnection
 from gateway.tasks import spawn
@@ -119,7 +116,7 @@ class Exchange:
 
     # The request
 
-    def start(self, rest: bytes) -> None:
+    def start(self, prepared: Prepared, rest: bytes) -> None:
         """Decide on the request and send it on its way. `rest` is what the client sent behind the head."""
         plane = self.client.plane
         request = self.request
@@ -134,28 +131,16 @@ class Exchange:
                 self._framing = body.framing
                 self._payload = self._cut(rest)
             self.awaits_continue = expects_continue(request) and not body.is_complete
-            destination = plane.destination(request)
-            host = client_host(request, destination.target)
-            self.plan = plan = destination.plan
+            self.plan = plan = prepared.plan
+            if prepared.refusal is not None:
+                raise Refused(prepared.refusal)
             if request.is_preflight and self._answers_preflight():
                 return
             if plan is None:
                 raise Refused(Reason.NO_ROUTE)
-            upstream_target = destination.upstream_target
-            if request.is_upgrade and plan.websocket is not None:
-                self._handshake = handshake = plan.websocket.handshakes.read(request, destination.target)
-                if handshake is not None:
-                    self.request = request = handshake.request
-                    upstream_target = plan.upstream_target(handshake.target)
+            self._handshake = prepared.handshake
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
-            self._head_lines = upstream_lines(
-                request,
-                upstream_target,
-                plan.host or host or plan.pool.host,
-                token_field=plane.token_field if plan.keeps_token else None,
-                keeps_overrides=plan.policy.allowed_methods is None,
-            )
-            self._head_lines += self._forwarding_lines(plan, host)
+            self._head_lines = [prepared.lines, *self._forwarding_lines(plan, prepared.host)]
             if isinstance(found, UnknownUser):
                 self._overdue = Reason.STORE_UNAVAILABLE
                 self._wait_for(self._look_up(plan, found))
@@ -265,7 +250,7 @@ class Exchange:
 
     def _encode_request(self, payload: bytes) -> bytes:
         body = self.body
-        if type(body) is ChunkedBody:
+        if body.is_chunked:
             return encode_chunk(payload) + LAST_CHUNK if body.is_complete else encode_chunk(payload)
         return payload
 
@@ -310,11 +295,10 @@ class Exchange:
         self.status = response.status
         self._response_body = body
         to_http10 = self.request.version is HTTP10
-        is_chunkable = isinstance(body, ChunkedBody | CloseBody)
-        if is_chunkable and is_event_stream(response):
+        if body.is_chunked and is_event_stream(response):
             self.client.plane.long_exchanges.watch(self)
-        self._sends_chunks = is_chunkable and not to_http10
-        self._closes = (is_chunkable and to_http10) or not self._can_stay_open()
+        self._sends_chunks = body.is_chunked and not to_http10
+        self._closes = (body.is_chunked and to_http10) or not self._can_stay_open()
         own = response_fields(body, response, to_http10=to_http10, close=self._closes)
         cors = self._cors
         if cors is None:
@@ -322,20 +306,20 @@ class Exchange:
         else:
             own = cors.fields(self.request.origin) + own
         lines = (response.line, *response.passed, b"X-Request-Id: %b" % self.request_id, own)
-        self._write_response(b"\r\n".join(lines), payload)
+        head = b"\r\n".join(lines)
+        self._write(head + (self._encode_response(payload) if self._sends_chunks else payload))
+        if not body.is_complete:
+            self.touch()
 
     def on_response_body(self, payload: bytes) -> None:
-        self._write_response(b"", payload)
+        self._write(self._encode_response(payload) if self._sends_chunks else payload)
+        self.touch()
 
-    def _write_response(self, head: bytes, payload: bytes) -> None:
-        if self._sends_chunks:
-            payload = encode_chunk(payload)
-            if self._response_body.is_complete:
-                payload += LAST_CHUNK
-                self._sends_chunks = False
-        self._write(head + payload)
+    def _encode_response(self, payload: bytes) -> bytes:
         if not self._response_body.is_complete:
-            self.touch()
+            return encode_chunk(payload)
+        self._sends_chunks = False
+        return encode_chunk(payload) + LAST_CHUNK
 
     def _write(self, data: bytes) -> None:
         if data:

@@ -55,20 +55,10 @@ class RoutePlan:
         return f"Allow: {methods}\r\n".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a request target leads: the route's plan, None where there is no route, and the target for the upstream."""
-
-    target: Target
-    plan: RoutePlan | None
-    upstream_target: bytes
-
-
 @dataclass(slots=True, kw_only=True)
 class ClientLimits:
     """Bounds on a client connection: bytes, seconds, bytes a second; `max_requests` None for any number."""
 
-    max_target_bytes: int
     max_head_bytes: int
     head_timeout: float
     body_timeout: float

@@ -25,11 +25,8 @@ import uvloop
 from gateway.app import build
 from gateway.config.load import load
 from gateway.http.fields import ResponseFieldUses
-from gateway.http.requests import Request
 from gateway.http.responses import ResponseReader
-from gateway.http.rewriting import client_host, upstream_lines
 from gateway.proxy.data_plane import DataPlane
-from gateway.proxy.plan import Destination
 from tests.benchmarks.gateways import VARIANTS, gateway_command
 from tests.benchmarks.loads import LOADS
 from tests.conformance.forging import SIGNING_KEY
@@ -168,32 +165,23 @@ _Step = tuple[Callable[[Any], object], list[Any]]
 
 
 def _steps(plane: DataPlane, known: bytes, heads: dict[str, list[bytes]]) -> dict[str, _Step]:
-    requests, admission = plane.requests, plane.admission
-    request = requests.read(known)
-    destination = plane.destination(request)
-    plan = destination.plan
+    prepare, admission = plane.preparation.prepare, plane.admission
+    prepared = prepare(known)
+    plan = prepared.plan
     assert plan is not None
     responses = ResponseReader(uses=ResponseFieldUses())
     response_head = RESPONSE[: RESPONSE.index(b"\r\n\r\n") + 4]
     now = time.time()
-    tokens = [requests.read(head).tokens for head in heads["tokens_new"]]
+    tokens = [prepare(head).request.tokens for head in heads["tokens_new"]]
     return {
-        "parse a head, seen before": (requests.read, [known]),
-        "parse a head, one field new": (requests.read, heads["field_new"]),
-        "parse a head, all fields but the token new": (requests.read, heads["fields_new"]),
-        "target and route, seen before": (plane.destination, [request]),
-        "target and route, new": (plane.destination, [requests.read(head) for head in heads["target_new"]]),
-        "admit, token known": (lambda one: admission.recognise(plan.policy, one, now), [request.tokens]),
+        "read, route and rewrite": (prepare, [known]),
+        "the same, target new": (prepare, heads["target_new"]),
+        "the same, one field new": (prepare, heads["field_new"]),
+        "the same, all fields but the token new": (prepare, heads["fields_new"]),
+        "admit, token known": (lambda one: admission.recognise(plan.policy, one, now), [prepared.request.tokens]),
         "admit, token new (signature, claims)": (lambda one: admission.recognise(plan.policy, one, now), tokens),
-        "rewrite": (lambda one: _rewrite(one, destination), [request]),
         "read a response head": (responses.read, [response_head]),
     }
-
-
-def _rewrite(request: Request, destination: Destination) -> bytes:
-    host = client_host(request, destination.target) or b""
-    lines = upstream_lines(request, destination.upstream_target, host, token_field=None, keeps_overrides=True)
-    return b"\r\n".join(lines)
 
 
 def _microseconds(step: Callable[[Any], object], values: list[Any], iterations: int) -> float:

@@ -1,0 +1,100 @@
+"""What follows from the bytes of a request head and the configuration alone: read, routed, half rewritten.
+
+Nothing of it is remembered. A memo from whole heads to what was made of them was measured: it took 3 µs of 36 from a
+request whose head had come before, and put 6 on one in which a single field was new (a trace id), for what is kept is
+no longer in the processor's cache when it is asked for or thrown away.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.errors import Reason, Refused
+from gateway.http.requests import Request, RequestReader
+from gateway.http.rewriting import client_host, upstream_lines
+from gateway.http.routes import RouteTable
+from gateway.http.targets import Doubt, Target, parse_target
+from gateway.http.upgrades import Handshake
+from gateway.proxy.plan import RoutePlan
+
+_NOT_PASSED_ON: Final = frozenset({"CONNECT", "TRACE"})
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A request and what was made of it, up to the step that refused it.
+
+    `plan` is None where there is no route. `host` is the client's valid one, None for HTTP/1.0 without. `lines` is the
+    head for the upstream as far as the client has a say in it, without the last line end; the lines that only the
+    gateway may write come behind. With a WebSocket `handshake`, `request` is what is left when a token was taken out.
+    """
+
+    request: Request
+    plan: RoutePlan | None = None
+    host: bytes | None = None
+    handshake: Handshake | None = None
+    lines: bytes = b""
+    refusal: Reason | None = None
+
+
+class Preparation:
+    """Prepares the heads that `reader` reads. `token_field` is the name under which a kept token goes on."""
+
+    __slots__ = ("_max_target_bytes", "_reader", "_routes", "_token_field")
+
+    def __init__(
+        self, *, reader: RequestReader, routes: RouteTable[RoutePlan], max_target_bytes: int, token_field: str
+    ) -> None:
+        self._reader = reader
+        self._routes = routes
+        self._max_target_bytes = max_target_bytes
+        self._token_field = token_field.encode()
+
+    def prepare(self, head: bytes) -> Prepared:
+        """`head` ends with the empty line. Raises `Refused` as `RequestReader.read`: then there is no request at all.
+
+        Later refusals are told in the result: METHOD_NOT_SUPPORTED, TARGET_TOO_LONG, BAD_TARGET, BAD_HOST, and those of
+        `HandshakeReader.read`.
+        """
+        prepared = Prepared(self._reader.read(head))
+        try:
+            self._route(prepared)
+        except Refused as refusal:
+            prepared.refusal = refusal.reason
+        return prepared
+
+    def _route(self, prepared: Prepared) -> None:
+        request = prepared.request
+        target = self._target(request)
+        prepared.host = host = client_host(request, target)
+        plan = self._routes.match(target.path)
+        if target.doubt is not None:
+            self._settle(target.doubt, plan)
+        if plan is None:
+            return
+        prepared.plan = plan
+        if request.is_upgrade and plan.websocket is not None:
+            prepared.handshake = handshake = plan.websocket.handshakes.read(request, target)
+            if handshake is not None:
+                prepared.request = request = handshake.request
+                target = handshake.target
+        lines = upstream_lines(
+            request,
+            plan.upstream_target(target),
+            plan.host or host or plan.pool.host,
+            token_field=self._token_field if plan.keeps_token else None,
+            keeps_overrides=plan.policy.allowed_methods is None,
+        )
+        prepared.lines = b"\r\n".join(lines)
+
+    def _target(self, request: Request) -> Target:
+        if request.method in _NOT_PASSED_ON:
+            raise Refused(Reason.METHOD_NOT_SUPPORTED)
+        if len(request.target) > self._max_target_bytes:
+            raise Refused(Reason.TARGET_TOO_LONG)
+        return parse_target(request.target)
+
+    def _settle(self, doubt: Doubt, plan: RoutePlan | None) -> None:
+        """Raises `Refused(BAD_TARGET)` unless the route allows it and all readings fall on it (checklist 20)."""
+        allowed = frozenset() if plan is None else plan.allowed_oddities
+        if not doubt.oddities <= allowed or not self._routes.all_fall_on(plan, doubt.readings):
+            raise Refused(Reason.BAD_TARGET)
