@@ -430,25 +430,3 @@ def test_all_addresses_of_a_name_are_tried(tmp_path: Path) -> None:
     """`localhost` is ::1 and 127.0.0.1 on most machines; the server listens on the second alone."""
     with scripted(1) as (server,), group(tmp_path, f"http://localhost:{server.port}") as plane:
         assert plane.ask(get("/group/x")).body == b"/group/x"
-
-
-def test_s27_no_redirect_is_followed_and_no_proxy_of_the_environment_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with scripted(2) as (server, elsewhere), group(tmp_path, server) as plane:
-        location = f"Location: {elsewhere.url}/".encode()
-        server.play(answers(plain(b"", location, b"Set-Cookie: a=b", status=b"302 Found")))
-        answer = plane.ask(get("/group/x"))
-        assert (answer.status, answer.field("location")) == (302, f"{elsewhere.url}/")
-        assert plane.ask(get("/group/x")).status == 302
-        assert elsewhere.requests == []
-        assert [received.values("cookie") for received in server.requests] == [[], []]
-
-
-def test_s26_a_target_cannot_choose_the_server(tmp_path: Path) -> None:
-    with scripted(2) as (server, elsewhere), group(tmp_path, server) as plane:
-        raw = get(f"{elsewhere.url}/group/x?u={elsewhere.url}")
-        assert plane.ask(raw.replace(b"api.example.org", f"127.0.0.1:{elsewhere.port}".encode())).status == 200
-        assert plane.ask(get("/group/@127.0.0.1:1/x")).status == 200
-        assert server.targets() == [f"/group/x?u={elsewhere.url}", "/group/@127.0.0.1:1/x"]
-        assert elsewhere.requests == []
