@@ -1,6 +1,7 @@
 """`gateway run`: the gateway itself, in the foreground, until it is told to stop."""
 
 import argparse
+import gc
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,8 @@ def declare(commands: Commands) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    # Imports leave next to no garbage, and looking for it is 15 of their 300 ms. Serving enables it again.
+    gc.disable()
     from gateway import app
     from gateway.config import load
     from gateway.server.cores import usable_cores

@@ -31,6 +31,7 @@ def run_until_signalled(
     """
     configure_logging()
     gc.set_threshold(*_GC_THRESHOLDS)
+    gc.enable()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(start, lifeline, on_serving))
     return 0

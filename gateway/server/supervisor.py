@@ -91,6 +91,7 @@ class Supervisor:
     def run(self) -> int:
         """Until a signal or until the first worker cannot start; the exit code."""
         configure_logging()
+        gc.enable()
         gc.collect()
         gc.freeze()  # or a worker's first collection would copy every page that the fork shares
         with self._signals_as_bytes():
