@@ -11,12 +11,25 @@ from gateway.proxy.balancer import least_connections
 from gateway.proxy.upstream_connection import UpstreamConnection
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.proxy.upstream_server import UpstreamServer
-from tests.unit.proxy.upstream_servers import OK, Backend, ask, begin, limits, running
+from tests.unit.proxy.upstream_servers import OK, REQUEST, Asker, Backend, ask, begin, limits, running
 
 
 def server_of(connection: UpstreamConnection) -> UpstreamServer:
     assert isinstance(connection.owner, UpstreamServer)
     return connection.owner
+
+
+class Overtaker(Asker):
+    """Tries to take a connection in the moment in which its own becomes idle, before anybody who waits can run."""
+
+    def __init__(self, pool: UpstreamPool) -> None:
+        super().__init__()
+        self._pool = pool
+        self.taken: UpstreamConnection | None = None
+
+    def on_response_end(self) -> None:
+        self.taken = self._pool.take()
+        super().on_response_end()
 
 
 async def exchange(pool: UpstreamPool) -> int | Reason:
@@ -247,9 +260,10 @@ async def test_s81_waiters_are_served_in_their_order_and_nobody_overtakes_them()
         for number in range(3):
             tasks.append(asyncio.create_task(wait(number)))
             await asyncio.sleep(0)
-        asker = begin(busy)
-        assert await asker.outcome == 200
-        assert pool.take() is None  # idle, and for the first in the queue
+        overtaker = Overtaker(pool)
+        busy.begin(overtaker, REQUEST)
+        assert await overtaker.outcome == 200
+        assert overtaker.taken is None
         await asyncio.gather(*tasks)
         assert served == [0, 1, 2]
         assert pool.take() is busy
