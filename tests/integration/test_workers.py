@@ -385,10 +385,11 @@ def test_worker_that_keeps_dying_young_is_left_alone_for_longer_each_time(own_pl
     plane = own_plane
     with client_of_each(plane) as (victim, other):
         pid, survivor = pid_behind(plane, victim), pid_behind(plane, other)
-    for starts in (3, 4):
+    for starts, listening in ((3, 2), (4, 1)):
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda pid=pid: pid not in workers_of(plane))
-        # While nobody is in that seat, its socket must not take clients that nobody answers.
+        # While nobody is in that seat for long, its socket must not take clients that nobody answers.
+        wait_until(lambda starts=starts: len(lines(plane, "worker_died")) == starts - 2)
+        assert listening_sockets(plane.port) == listening
         assert [plane.ask(get("/public/x")).status for _ in range(20)] == [200] * 20
         wait_for_workers(plane, starts)
         (pid,) = set(workers_of(plane)) - {survivor}
@@ -496,6 +497,11 @@ def assert_whole_lines(folder: Path, output: int, read: Callable[[], bytes]) -> 
     assert len(records) == 8 * 8 * 40
     assert {record["path"] for record in records} == {target}
     assert len({record["request_id"].partition("-")[0] for record in records}) == 2
+
+
+def listening_sockets(port: int) -> int:
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port for row in rows)
 
 
 def listening_workers(pid: int) -> list[int]:
