@@ -7,8 +7,11 @@ fall on that route.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
+from string import hexdigits
 from typing import Final
 
 from gateway.errors import Reason, Refused
@@ -16,32 +19,60 @@ from gateway.http.readings import other_readings
 from gateway.types import Oddity
 
 # A path that has only one reading: whole segments of characters that nobody decodes, none of them `.` or `..`, none of
-# them empty but the last. RFC 3986 §3.3 pchar without pct-encoded and without `;`.
-_PLAIN: Final = re.compile(r"((?:/(?!\.\.?(?:[/?]|\Z))[A-Za-z0-9_~!$&'()*+,=:@.\-]+)*/?)(\?[!-\"$-~]*)?")
+# them empty but the last. RFC 3986 §3.3 pchar without pct-encoded and without `;`. Possessive, for there is one way to
+# match only: 8 KiB of path that is not plain at its end cost 0.4 ms of going back otherwise.
+_PLAIN: Final = re.compile(r"((?:/(?!\.\.?(?:[/?]|\Z))[A-Za-z0-9_~!$&'()*+,=:@.\-]++)*+/?+)(\?[!-\"$-~]*+)?+")
 
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#\\@]+)(/[^?#]*)?(\?[^#]*)?", re.IGNORECASE)
-_HEX_PAIR: Final = re.compile(r"[0-9A-Fa-f]{2}")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# Not in RFC 3986's grammar, yet sent by browsers (WHATWG URL leaves them) and by old clients: escaped, never refused.
+_ESCAPED_FOR_CLIENT: Final = '"<>[]^`{|}'
 
-# `\` is a slash and `#` the end of the path to many; nobody needs them.
-_REFUSED_RAW: Final = frozenset("\\#")
+
+def _canonical_forms() -> Iterator[tuple[str, str]]:
+    """As sent → as it goes on: escapes of unreserved characters decoded, others in upper case, stray ones escaped.
+
+    Left out, so refused: controls, `\\` (a slash to many), `#` (the end of the path to many), and what is no escape.
+    """
+    for pair in map("".join, product(hexdigits, repeat=2)):
+        char = chr(int(pair, 16))
+        if char in _UNRESERVED:
+            yield f"%{pair}", char
+        elif char >= " " and char not in "\x7f\\":
+            yield f"%{pair}", f"%{pair.upper()}"
+    for char in _ESCAPED_FOR_CLIENT:
+        yield char, f"%{ord(char):02X}"
+
+
+_CANONICAL_FORMS: Final = dict(_canonical_forms())
+_NOT_PLAIN: Final = re.compile(r"%(?:[0-9A-Fa-f]{2})?|[^A-Za-z0-9_~!$&'()*+,=:@./;\-]")
 # What is left of an escaped percent sign before two hex digits is an escape to whoever decodes twice.
 _DOUBLE_ESCAPE: Final = re.compile(r"%25[0-9A-Fa-f]{2}")
+_DOT_SEGMENT: Final = re.compile(r"/\.\.?(?:/|\Z)")
+
 _ODD: Final = {
     Oddity.SEMICOLON: re.compile(r";|%3B"),
     Oddity.DOUBLE_SLASH: re.compile(r"//"),
     Oddity.ENCODED_SLASH: re.compile(r"%2F"),
 }
-# Not in RFC 3986's grammar, yet sent by browsers (WHATWG URL leaves them) and by old clients: escaped, never refused.
-_ESCAPED_FOR_CLIENT: Final = frozenset('"<>[]^`{|}')
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A canonical path may still be read as one of `readings`; `oddities` are why, as far as a route must allow it."""
+    """The canonical `path` may still be read in other ways; `oddities` are why, as far as a route must allow it."""
 
+    path: str
     oddities: frozenset[Oddity]
-    readings: frozenset[str]
+
+    def readings(self) -> frozenset[str]:
+        """What else the path may be read as. Raises `Refused(BAD_TARGET)` for hidden dot segments: `/..;x/`, `/..%2F`.
+
+        Asked for only where the oddities are allowed: a long path has readings that cost 0.3 ms.
+        """
+        readings = other_readings(self.path)
+        if any(map(_DOT_SEGMENT.search, readings)):
+            raise Refused(Reason.BAD_TARGET)
+        return readings
 
 
 @dataclass(slots=True)
@@ -92,50 +123,21 @@ def _parse_unusual(raw: str) -> Target:
 
 
 def _canonical_path(raw: str) -> str:
-    """Escapes of unreserved characters decoded, other escapes in upper case, stray characters escaped."""
-    out: list[str] = []
-    position = 0
-    while position < len(raw):
-        char = raw[position]
-        if char == "%":
-            out.append(_canonical_escape(raw, position))
-            position += 3
-            continue
-        if char in _REFUSED_RAW:
-            raise Refused(Reason.BAD_TARGET)
-        out.append(f"%{ord(char):02X}" if char in _ESCAPED_FOR_CLIENT else char)
-        position += 1
-    path = "".join(out)
+    try:
+        path = _NOT_PLAIN.sub(_canonical_form, raw)
+    except KeyError:
+        raise Refused(Reason.BAD_TARGET) from None
     # Decided on the decoded text: `/%2e%2e/` is a dot segment for every backend that decodes.
-    if _DOUBLE_ESCAPE.search(path) or _has_dot_segments(path):
+    if _DOUBLE_ESCAPE.search(path) or _DOT_SEGMENT.search(path):
         raise Refused(Reason.BAD_TARGET)
     return path
 
 
-def _canonical_escape(raw: str, position: int) -> str:
-    pair = raw[position + 1 : position + 3]
-    if not _HEX_PAIR.fullmatch(pair):
-        raise Refused(Reason.BAD_TARGET)
-    char = chr(int(pair, 16))
-    if char in _UNRESERVED:
-        return char
-    if char < " " or char in {"\x7f", "\\"}:
-        raise Refused(Reason.BAD_TARGET)
-    return f"%{pair.upper()}"
-
-
-def _has_dot_segments(path: str) -> bool:
-    segments = path.split("/")
-    return "." in segments or ".." in segments
+def _canonical_form(match: re.Match[str]) -> str:
+    return _CANONICAL_FORMS[match[0]]
 
 
 def _doubt_about(path: str) -> Doubt | None:
-    """Raises `Refused` when a reading has dot segments: `/..;x/` and `/..%2F` hide them."""
     oddities = frozenset(oddity for oddity, pattern in _ODD.items() if pattern.search(path))
     # Any other escape (`%3A`) is harmless by itself, but a backend may decode what a rule spells out.
-    if not oddities and "%" not in path:
-        return None
-    readings = other_readings(path)
-    if any(map(_has_dot_segments, readings)):
-        raise Refused(Reason.BAD_TARGET)
-    return Doubt(oddities, readings)
+    return Doubt(path, oddities) if oddities or "%" in path else None

@@ -96,5 +96,5 @@ class Preparation:
     def _settle(self, doubt: Doubt, plan: RoutePlan | None) -> None:
         """Raises `Refused(BAD_TARGET)` unless the route allows it and all readings fall on it (checklist 20)."""
         allowed = frozenset() if plan is None else plan.allowed_oddities
-        if not doubt.oddities <= allowed or not self._routes.all_fall_on(plan, doubt.readings):
+        if not doubt.oddities <= allowed or not self._routes.all_fall_on(plan, doubt.readings()):
             raise Refused(Reason.BAD_TARGET)
