@@ -38,6 +38,7 @@ RESPONSE = (
 _BATCHES = 7
 _EXCHANGES = {
     "the whole exchange": "one_token",
+    "the whole exchange, target new": "target_new",
     "the whole exchange, one field new": "field_new",
     "the whole exchange, all but the token new": "fields_new",
 }
