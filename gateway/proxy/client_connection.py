@@ -136,7 +136,7 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         exchange, transport = self.exchange, self._transport
-        # Where TLS knows no half-closed connection, the transport closes itself and `connection_lost` follows.
+        # Over TLS the transport closes itself, and `connection_lost` follows.
         return exchange is not None and exchange.on_client_eof() and transport is not None and transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -307,10 +307,12 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def write_eof(self) -> None:
-        """Send nothing more; what comes is still taken."""
-        if self._transport is not None and self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+    def write_eof(self) -> bool:
+        """Send nothing more, and take what still comes. False over TLS, which knows no half-closed connections."""
+        if self._transport is None or self._transport.is_closing() or not self._transport.can_write_eof():
+            return False
+        self._transport.write_eof()
+        return True
 
     def pause_reading(self) -> None:
         if not self.is_reading_paused and self._transport is not None and not self._transport.is_closing():

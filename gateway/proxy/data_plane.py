@@ -141,7 +141,7 @@ class DataPlane:
             _log(self._access_log, tunnel.exchange, self.now(), tunnel)
 
     def on_exchange_end(self, exchange: Exchange) -> None:
-        if self.long_exchanges.has_watched:
+        if self.long_exchanges.watched:
             self.long_exchanges.discard(exchange)
         if self._access_log is not None:
             _log(self._access_log, exchange, self.now())

@@ -274,15 +274,19 @@ class Exchange:
         if self.request.version is not HTTP10:
             self.client.write(b"\r\n".join((response.line, *response.passed, b"\r\n")))
 
-    def on_switch(self, response: Response) -> Tunnel:
+    def on_switch(self, response: Response) -> Tunnel | None:
         """The backend speaks WebSocket now: the tunnel takes the place of this exchange on both connections."""
         handshake, plan, upstream = self._handshake, self.plan, self._upstream
         if handshake is None or plan is None or plan.websocket is None or upstream is None:
             # Nobody asked for a switch of protocols (RFC 9110 §7.8, checklist 73).
             raise Refused(Reason.UPSTREAM_BROKEN)
         lines = handshake.answer(response)
-        # Asked again: the user may have opened others while the backend thought about this one.
-        self.client.plane.long_exchanges.require_room(plan.websocket, self.principal)
+        try:
+            # Asked again: the user may have opened others while the backend thought about this one.
+            self.client.plane.long_exchanges.require_room(plan.websocket, self.principal)
+        except Refused as refusal:
+            self.refuse(refusal.reason)
+            return None
         self.status = response.status
         self._write(b"\r\n".join((*lines, b"X-Request-Id: %b\r\n\r\n" % self.request_id)))
         self._upstream = None

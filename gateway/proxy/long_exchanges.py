@@ -39,7 +39,7 @@ class LongExchange(Protocol):
 
 
 class LongExchanges:
-    """The open ones of a process. `clock` gives Unix seconds."""
+    """The open ones of a process. `clock` gives Unix seconds. `watched` is empty where there is nothing to discard."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class LongExchanges:
         self._directory = directory
         self._clock = clock
         self._loop = loop
-        self._watched: dict[LongExchange, Principal] = {}
+        self.watched: dict[LongExchange, Principal] = {}
         self._tunnels: dict[LongExchange, tuple[WebSocketPlan, str] | None] = {}
         self._counts: dict[tuple[WebSocketPlan, str], int] = {}
         self._suspects: set[str] = set()  # users that changed and have not been looked up since
@@ -62,11 +62,7 @@ class LongExchanges:
         self._look_up: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<LongExchanges watched={len(self._watched)} tunnels={len(self._tunnels)}>"
-
-    @property
-    def has_watched(self) -> bool:
-        return bool(self._watched)
+        return f"<LongExchanges watched={len(self.watched)} tunnels={len(self._tunnels)}>"
 
     # What the exchanges say
 
@@ -75,7 +71,7 @@ class LongExchanges:
         principal, plan = exchange.principal, exchange.plan
         if principal is None or plan is None or plan.outlives_token:
             return
-        self._watched[exchange] = principal
+        self.watched[exchange] = principal
         if not plan.policy.is_stateless and self._users_changed_at >= exchange.started_at:
             # Its user was looked up before the change or after, nobody knows: once more, then.
             self._suspects.add(principal.user_id)
@@ -99,7 +95,7 @@ class LongExchanges:
 
     def discard(self, exchange: LongExchange) -> None:
         """It is over; nothing happens when it was never here."""
-        self._watched.pop(exchange, None)
+        self.watched.pop(exchange, None)
         key = self._tunnels.pop(exchange, None)
         if key is not None:
             self._counts[key] -= 1
@@ -111,7 +107,7 @@ class LongExchanges:
     def on_users_changed(self, user_ids: Collection[str] | None) -> None:
         """These users changed, None for any: look them up before the next sweep is over."""
         self._users_changed_at = self._loop.time()
-        for exchange, principal in self._watched.items():
+        for exchange, principal in self.watched.items():
             if (user_ids is None or principal.user_id in user_ids) and _has_known_user(exchange):
                 self._suspects.add(principal.user_id)
 
@@ -132,17 +128,17 @@ class LongExchanges:
 
     def _sweep(self) -> None:
         now = self._clock()
-        for exchange, principal in tuple(self._watched.items()):
+        for exchange, principal in tuple(self.watched.items()):
             if principal.expires_at <= now:
                 self._end(exchange, Reason.TOKEN_EXPIRED)
             elif self._revocations.is_revoked(principal.token_id, principal.session_id):
                 self._end(exchange, Reason.TOKEN_REVOKED)
         if self._suspects and (self._look_up is None or self._look_up.done()):
             self._look_up = spawn(self._look_suspects_up(), name="long_exchanges")
-        self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep) if self._watched else None
+        self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep) if self.watched else None
 
     def _end(self, exchange: LongExchange, reason: Reason) -> None:
-        self._watched.pop(exchange, None)
+        self.watched.pop(exchange, None)
         exchange.end_early(reason)
 
     async def _look_suspects_up(self) -> None:
@@ -161,7 +157,7 @@ class LongExchanges:
                 self._end_all_of(user_id, Reason.USER_INACTIVE)
 
     def _end_all_of(self, user_id: str, reason: Reason) -> None:
-        for exchange, principal in tuple(self._watched.items()):
+        for exchange, principal in tuple(self.watched.items()):
             if principal.user_id == user_id and _has_known_user(exchange):
                 self._end(exchange, reason)
 

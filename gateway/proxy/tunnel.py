@@ -138,8 +138,7 @@ class Tunnel:
     def on_client_eof(self) -> bool:
         """The client sends nothing more. True: the connection stays open for what still comes to it."""
         self.body.end()
-        self._upstream.write_eof()
-        if self._is_upstream_at_end or self._ending is not None:
+        if not self._upstream.write_eof() or self._is_upstream_at_end or self._ending is not None:
             self._finish()
         return True
 
@@ -191,8 +190,9 @@ class Tunnel:
         if self.body.is_complete or self._ending is not None or self._from_upstream.close_code is not None:
             # RFC 6455 §7.1.1: after its Close frame the server ends the connection first, and is waited for no longer.
             self._finish()
-        else:
-            self._client.write_eof()
+        elif not self._client.write_eof():
+            self.body.end()
+            self._finish()
         return True
 
     def on_upstream_gone(self) -> None:
@@ -276,6 +276,9 @@ class Tunnel:
         if self.close_code == CLOSED_WITHOUT_FRAME:
             passed = self._from_client.close_code or self._from_upstream.close_code
             self.close_code = passed or CLOSED_WITHOUT_FRAME
+        if self._from_client.close_code is not None:
+            # It has nothing more to say, so nobody need listen: the connection can be closed at once.
+            self.body.end()
         if cut:
             self._upstream.close()
         else:

@@ -45,8 +45,11 @@ class ResponseReceiver(Protocol):
 
     def on_interim_response(self, response: Response) -> None: ...
 
-    def on_switch(self, response: Response) -> TunnelReceiver:
-        """A 101. Raises `Refused` for one that was not asked for or does not fit what was."""
+    def on_switch(self, response: Response) -> TunnelReceiver | None:
+        """A 101; None when the client gets no tunnel all the same, and the connection has been closed.
+
+        Raises `Refused` for one that was not asked for or does not fit what was.
+        """
 
     def on_response_head(self, response: Response, body: Body, payload: bytes) -> None:
         """The final head, with as much of the body as came with it."""
@@ -156,10 +159,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport = None
             self.owner.on_closed(self)
 
-    def write_eof(self) -> None:
-        """Send nothing more; what comes is still taken."""
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+    def write_eof(self) -> bool:
+        """Send nothing more, and take what still comes. False over TLS, which knows no half-closed connections."""
+        if self._transport is None or not self._transport.can_write_eof():
+            return False
+        self._transport.write_eof()
+        return True
 
     def finish(self) -> None:
         """Send what is still unsent, then close. The tunnel hears nothing more of it."""
@@ -198,7 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         exchange = self.exchange
         if self._tunnel is not None:
-            # Where TLS knows no half-closed connection, the transport closes itself and `connection_lost` follows.
+            # Over TLS the transport closes itself, and `connection_lost` follows.
             keeps_open = self._tunnel.on_upstream_eof()
             return keeps_open and self._transport is not None and self._transport.can_write_eof()
         if exchange is not None and self._body is not None:
@@ -266,12 +271,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _switch(self, exchange: ResponseReceiver, response: Response, rest: bytes) -> None:
         """From here on the connection is the tunnel's. Raises `Refused` for a 101 that nobody asked for."""
-        self._tunnel = exchange.on_switch(response)
+        tunnel = exchange.on_switch(response)
         if self.owner.is_suspect:
             self.owner.on_answer()
-        self.exchange = None
-        self._buffer = b""
-        self._tunnel.start(rest)
+        if tunnel is not None:
+            self.exchange = None
+            self._buffer = b""
+            self._tunnel = tunnel
+            tunnel.start(rest)
 
     def _on_body_end(self, exchange: ResponseReceiver, body: Body) -> None:
         if self.exchange is not exchange:

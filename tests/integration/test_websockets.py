@@ -13,6 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.certificates import Pair, write_pair
 from tests.conformance.forging import NOW, token
 from tests.integration import processes
 from tests.integration.data_plane import ENVIRONMENT, Plane, running_plane
@@ -67,10 +68,10 @@ def bearer(**claims: Any) -> dict[str, str]:
     return {"Authorization": "Bearer " + token("access", **claims).decode()}
 
 
-def opened(plane: Plane, path: str = "/ws", **options: Any) -> ClientConnection:
+def opened(plane: Plane, path: str = "/ws", *, scheme: str = "ws", **options: Any) -> ClientConnection:
     options.setdefault("additional_headers", bearer())
     options.setdefault("compression", None)
-    return connect(f"ws://127.0.0.1:{plane.port}{path}", max_size=None, **options)
+    return connect(f"{scheme}://127.0.0.1:{plane.port}{path}", max_size=None, **options)
 
 
 @contextlib.contextmanager
@@ -380,6 +381,59 @@ def test_a_drain_of_two_workers_ends_all_tunnels_but_not_before_the_delay(tmp_pa
             assert end_of(client)[0] == 1012
         assert plane.gateway.process.wait(10) == 0
         assert plane.gateway.output().count("drained cut_connections=0") == 2
+
+
+# TLS towards the client, which knows no half-closed connections.
+
+
+@pytest.fixture(scope="module")
+def tls_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    folder = tmp_path_factory.mktemp("websockets-tls")
+    write_pair(folder, "gateway")
+    with websocket_plane(folder, listen={"tls": {"certificate": "gateway.crt", "key": "gateway.key"}}) as plane:
+        yield plane
+
+
+@pytest.fixture
+def tls(tls_plane: Plane) -> dict[str, Any]:
+    """What makes a client speak TLS."""
+    folder = tls_plane.gateway.log.parent
+    return {"ssl": Pair(certificate=folder / "gateway.crt", key=folder / "gateway.key").client_context()}
+
+
+def test_messages_pass_over_tls(tls_plane: Plane, tls: dict[str, Any]) -> None:
+    with opened(tls_plane, scheme="wss", **tls) as client:
+        client.send("x" * 300_000)
+        assert client.recv(timeout=5) == "x" * 300_000
+        assert ("x-forwarded-proto", "https") in fields_at_backend(client)
+
+
+def test_closing_over_tls_takes_no_time(tls_plane: Plane, tls: dict[str, Any]) -> None:
+    with opened(tls_plane, scheme="wss", **tls) as client:
+        client.send("!close 4321")
+        begun = time.monotonic()
+        assert end_of(client) == (4321, "as asked")
+        client.close()
+    assert time.monotonic() - begun < 2
+    with opened(tls_plane, scheme="wss", **tls) as client:
+        begun = time.monotonic()
+        client.close(4322)
+        assert client.close_code == 4322
+    assert time.monotonic() - begun < 2
+
+
+def test_ends_over_tls(tls_plane: Plane, tls: dict[str, Any]) -> None:
+    expiring = bearer(exp=int(time.time()) + 2)
+    with (
+        opened(tls_plane, scheme="wss", additional_headers=expiring, **tls) as client,
+        opened(tls_plane, scheme="wss", **tls) as other,
+    ):
+        other.send("!vanish")
+        assert end_of(other)[0] == 1006
+        assert_ended(tls_plane, client, 4401, "token_expired")
+    with opened(tls_plane, scheme="wss", **tls) as client:
+        client.socket.close()
+    assert "WARNING" not in tls_plane.gateway.output()
 
 
 # Bounded memory.

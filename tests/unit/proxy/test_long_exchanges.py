@@ -137,7 +137,7 @@ async def test_s71_an_exchange_ends_when_its_token_or_session_is_revoked(
 async def test_s71_what_is_not_to_end_is_not_watched(world: World) -> None:
     world.exchanges.watch(Stream(route_plan(), user_id=None))
     world.exchanges.watch(Stream(route_plan(outlives=True)))
-    assert not world.exchanges.has_watched
+    assert not world.exchanges.watched
 
 
 async def test_s71_only_users_that_changed_are_looked_up(world: World) -> None:

@@ -35,6 +35,7 @@ class End:
     def __init__(self) -> None:
         self.written = b""
         self.has_eof = False
+        self.has_halves = True
         self.is_reading = True
         self.ended = ""
 
@@ -43,8 +44,9 @@ class End:
         assert not self.ended
         self.written += data
 
-    def write_eof(self) -> None:
-        self.has_eof = True
+    def write_eof(self) -> bool:
+        self.has_eof = self.has_halves
+        return self.has_halves
 
     def pause_reading(self) -> None:
         self.is_reading = False
@@ -186,6 +188,7 @@ async def test_it_is_over_when_both_have_answered(world: World) -> None:
         for piece in pieces:
             world.tunnel.feed(piece)
         assert world.ends == ("well", "well")
+        assert world.tunnel.body.is_complete
         assert world.client.plane.over == [world.tunnel]
         assert world.exchange.reason is Reason.TOKEN_EXPIRED
         assert world.client.written == EXPIRED
@@ -297,6 +300,20 @@ async def test_halves_end_the_other_way_round(world: World) -> None:
     assert world.upstream.written == MASKED_HELLO
     world.tunnel.on_client_eof()
     assert world.ends == ("well", "well")
+
+
+async def test_tls_has_no_halves(world: World) -> None:
+    world.upstream.has_halves = False
+    world.tunnel.on_client_eof()
+    assert world.ends == ("well", "well")
+
+
+async def test_tls_has_no_halves_the_other_way_round(world: World) -> None:
+    world.client.has_halves = False
+    world.tunnel.on_upstream_eof()
+    assert world.tunnel.body.is_complete  # nothing is waited for
+    assert world.ends == ("well", "well")
+    assert world.tunnel.close_code == 1006
 
 
 @pytest.mark.parametrize("side", ["client", "upstream"])
