@@ -91,6 +91,10 @@ class LengthBody:
 
     def feed(self, data: bytes) -> bytes:
         remaining = self.remaining - len(data)
+        if remaining == 0:
+            self.remaining = 0
+            self.is_complete = True
+            return data
         if remaining > 0:
             self.remaining = remaining
             return data

@@ -90,7 +90,7 @@ class RequestReader:
             request = Request(*parse_request_line(lines[0]), passed)
             uses = self._uses.by_name
             connection: bytes | None = None
-            singletons: list[bytes] | None = None
+            singletons: list[bytes] = []
             for line in lines[1:]:
                 name, value = line.split(b":", 1)  # ValueError for a line without a colon
                 use = uses.get(name)
@@ -99,27 +99,21 @@ class RequestReader:
                 if use is PASS:
                     passed.append(line)
                 elif use is PASS_ONCE:
-                    singletons = _once(name.lower(), singletons)
+                    singletons.append(name)
                     passed.append(line)
                 elif use is CONNECTION:
                     connection = value.strip(b" \t") if connection is None else b"%b,%b" % (connection, value)
                 elif use is not DROP:
                     _take(request, use, value.strip(b" \t"), line)
+            if len(singletons) > 1 and len({name.lower() for name in singletons}) < len(singletons):
+                raise Refused(Reason.BAD_REQUEST)
         except UnsupportedVersionError:
             raise Refused(Reason.HTTP_VERSION_NOT_SUPPORTED) from None
         except (MalformedHeadError, ValueError):
             raise Refused(Reason.BAD_REQUEST) from None
-        if connection is not None or request.version is HTTP10:
+        if connection != b"keep-alive" and (connection is not None or request.version is HTTP10):
             _apply_connection(request, connection or b"")
         return request
-
-
-def _once(name: bytes, earlier: list[bytes] | None) -> list[bytes]:
-    if earlier is None:
-        return [name]
-    if name in earlier:
-        raise Refused(Reason.BAD_REQUEST)
-    return [*earlier, name]
 
 
 def _take(request: Request, use: Use, value: bytes, line: bytes) -> None:

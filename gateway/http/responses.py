@@ -63,9 +63,13 @@ class ResponseReader:
                 if use is PASS:
                     passed.append(line)
                 elif use is CONTENT_LENGTH:
-                    response.content_length = _only(response.content_length, value)
+                    if response.content_length is not None:
+                        raise Refused(Reason.UPSTREAM_BROKEN)
+                    response.content_length = value.strip(b" \t")
                 elif use is TRANSFER_ENCODING:
-                    response.transfer_encoding = _only(response.transfer_encoding, value)
+                    if response.transfer_encoding is not None:
+                        raise Refused(Reason.UPSTREAM_BROKEN)
+                    response.transfer_encoding = value.strip(b" \t")
                 elif use is ACCESS_CONTROL:
                     response.access_control = (*response.access_control, line)
                 elif use is CONNECTION:
@@ -75,7 +79,7 @@ class ResponseReader:
                     response.upgrade = value if response.upgrade is None else b"%b,%b" % (response.upgrade, value)
         except (MalformedHeadError, ValueError):
             raise Refused(Reason.UPSTREAM_BROKEN) from None
-        if connection is not None or version is HTTP10:
+        if connection != b"keep-alive" and (connection is not None or version is HTTP10):
             _apply_connection(response, connection or b"")
         return response
 
@@ -87,12 +91,6 @@ def is_event_stream(response: Response) -> bool:
         if name.lower() == b"content-type":
             return value.partition(b";")[0].strip(b" \t").lower() == b"text/event-stream"
     return False
-
-
-def _only(earlier: bytes | None, value: bytes) -> bytes:
-    if earlier is not None:
-        raise Refused(Reason.UPSTREAM_BROKEN)
-    return value.strip(b" \t")
 
 
 def _apply_connection(response: Response, connection: bytes) -> None:

@@ -1,6 +1,7 @@
 """What the gateway says in its own words on a head: generated from what was parsed, never copied (RFC 9112 §2.2)."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -21,6 +22,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{8,64}")
 _CONTINUE: Final = b"100-continue"
 
 
+@lru_cache(maxsize=256)  # clients name one or a few
 def is_valid_host(host: bytes) -> bool:
     """Whether this is a host with or without a port, as one and only one server can be meant by it."""
     match = _HOST.fullmatch(host)

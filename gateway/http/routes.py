@@ -1,25 +1,29 @@
 """Canonical path → what was planned for it: exact paths first, then the longest prefix of whole segments."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 PlanT = TypeVar("PlanT")
 
 
 class RouteTable(Generic[PlanT]):
-    """Matches canonical paths. The cost is one dictionary look-up a segment, however many routes there are.
+    """Matches canonical paths. The cost is one dictionary look-up a segment, however many routes there are, and one for
+    a path that came before (1024 of them are remembered, at most 8 KiB each).
 
     `exact` maps whole paths, `prefixes` path prefixes: `/api` and `/api/` are the same prefix and match `/api`, `/api/`
     and `/api/x`, never `/apix`.
     """
 
-    __slots__ = ("_exact", "_prefixes")
+    __slots__ = ("_exact", "_prefixes", "match")
 
     def __init__(self, *, exact: Mapping[str, PlanT], prefixes: Mapping[str, PlanT]) -> None:
         self._exact = dict(exact)
         self._prefixes = {prefix.rstrip("/"): plan for prefix, plan in prefixes.items()}
+        self.match: Callable[[str], PlanT | None] = lru_cache(maxsize=1024)(self._match)
+        """The plan of a path, None when there is none."""
 
-    def match(self, path: str) -> PlanT | None:
+    def _match(self, path: str) -> PlanT | None:
         plan = self._exact.get(path)
         if plan is not None:
             return plan

@@ -21,7 +21,7 @@ from gateway.http.requests import UNREAD
 from gateway.proxy.connection_caps import NOT_COUNTED
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.pace import Pace, unsent_bytes
-from gateway.proxy.preparation import Preparation
+from gateway.proxy.preparation import Preparation, Prepared
 from gateway.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 # at once would reset the connection and take the answer with it.
 _LINGER_SECONDS: Final = 3.0
 _LINGER_BYTES: Final = 1024 * 1024
+_MAX_KEPT_HEAD_BYTES: Final = 1024
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -46,11 +47,13 @@ class ClientConnection(asyncio.Protocol):
         "_deadline",
         "_has_begun_head",
         "_has_skipped_line",
+        "_head",
         "_is_lingering",
         "_is_looping",
         "_lingered_bytes",
         "_pace",
         "_preparation",
+        "_prepared",
         "_received_bytes",
         "_requests_left",
         "_scanned",
@@ -73,6 +76,8 @@ class ClientConnection(asyncio.Protocol):
         self.is_reading_paused = False
         self.is_writing_paused = False
         self._preparation = plane.preparation
+        self._head = b""
+        self._prepared: Prepared | None = None
         self._requests_left = plane.limits.max_requests or 0  # without a bound it goes down from 0, for ever
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
@@ -166,21 +171,21 @@ class ClientConnection(asyncio.Protocol):
     def _read_requests(self) -> None:
         """Run what is in the buffer while exchanges end at once: a loop, since pipelined refusals would recurse."""
         self._is_looping = True
-        while self._buffer and not self._is_closing():
-            if self.is_writing_paused:
-                # A client that does not read its answers gets no further ones: they would pile up here (checklist 81).
-                self.pause_reading()
-                break
-            if not self._read_request() or self.exchange is not None:
+        while self._read_request() and self.exchange is None:
+            if not self._buffer or self._is_closing():
                 break
         self._is_looping = False
         if self.is_reading_paused and self.exchange is None and not self.is_writing_paused:
             self.resume_reading()
 
     def _read_request(self) -> bool:
-        """Start the exchange of one request; False when its head is not complete yet."""
-        data, scanned = self._buffer, self._scanned
-        end = data.find(b"\r\n\r\n", scanned) + 4
+        """Start the exchange of one request; False when its head is not complete yet, or must wait."""
+        if self.is_writing_paused:
+            # A client that does not read its answers gets no further ones: they would pile up here (checklist 81).
+            self.pause_reading()
+            return False
+        data = self._buffer
+        end = data.find(b"\r\n\r\n", self._scanned) + 4
         if data.startswith(b"\r") and not self._has_skipped_line:
             # RFC 9112 §2.2: an empty line before the request line should be ignored. One, not a stream of them.
             return self._skip_empty_line(data)
@@ -188,10 +193,15 @@ class ClientConnection(asyncio.Protocol):
             return self._refuse_head(Reason.HEAD_TOO_LARGE)
         if end < 4:
             return self._wait_for_head(data)
-        try:
-            prepared = self._preparation.prepare(data[:end])
-        except Refused as refusal:
-            return self._refuse_head(refusal.reason)
+        head = data[:end]
+        prepared = self._prepared
+        if prepared is None or head != self._head:
+            try:
+                prepared = self._preparation.prepare(head)
+            except Refused as refusal:
+                return self._refuse_head(refusal.reason)
+            # See `preparation`. Long ones are not kept: there may be ten thousand idle connections.
+            self._head, self._prepared = (head, prepared) if end <= _MAX_KEPT_HEAD_BYTES else (b"", None)
         self._buffer = b""
         self._scanned = 0
         self._has_begun_head = False

@@ -59,7 +59,7 @@ class Exchange:
         "_failed",
         "_framing",
         "_handshake",
-        "_head_lines",
+        "_head",
         "_overdue",
         "_payload",
         "_response_body",
@@ -94,7 +94,7 @@ class Exchange:
         self.bytes_sent = 0
         self.awaits_continue = False
         # The upstream request in parts, kept until a response begins: it may have to be sent again.
-        self._head_lines: list[bytes] = []
+        self._head = b""
         self._framing = b""
         self._payload = b""
         self._task: asyncio.Task[None] | None = None
@@ -140,7 +140,7 @@ class Exchange:
                 raise Refused(Reason.NO_ROUTE)
             self._handshake = prepared.handshake
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
-            self._head_lines = [prepared.lines, *self._forwarding_lines(plan, prepared.host)]
+            self._head = self._upstream_head(prepared, plan)
             if isinstance(found, UnknownUser):
                 self._overdue = Reason.STORE_UNAVAILABLE
                 self._wait_for(self._look_up(plan, found))
@@ -162,17 +162,16 @@ class Exchange:
             raise Refused(Reason.BODY_TOO_LARGE)
         return payload
 
-    def _forwarding_lines(self, plan: RoutePlan, host: bytes | None) -> list[bytes]:
-        """What only the gateway says about the client and the request; identity follows when it is known."""
-        lines = [self.origin.lines, b"X-Request-Id: %b" % self.request_id]
-        host = self.origin.host or host
+    def _upstream_head(self, prepared: Prepared, plan: RoutePlan) -> bytes:
+        """Behind the client's lines what only the gateway says; identity follows when it is known."""
+        origin = self.origin
+        head = b"%b\r\n%b\r\nX-Request-Id: %b" % (prepared.lines, origin.lines, self.request_id)
+        host = origin.host or prepared.host
         if host is not None:
-            lines.append(b"X-Forwarded-Host: %b" % host)
+            head = b"%b\r\nX-Forwarded-Host: %b" % (head, host)
         if plan.reaches_endpoints:
-            lines.append(self.origin.endpoint_line)
-        if plan.prefix_replacement is not None:
-            lines += plan.prefix_replacement.lines
-        return lines
+            head = b"%b\r\n%b" % (head, origin.endpoint_line)
+        return head
 
     @property
     def _cors(self) -> CorsPolicy | None:
@@ -219,9 +218,8 @@ class Exchange:
             raise Refused(Reason.BODY_TOO_LARGE)
         if self._handshake is not None and plan.websocket is not None:
             self.client.plane.long_exchanges.require_room(plan.websocket, principal)
-            self._head_lines += self._handshake.lines
         if principal is not None:
-            self._head_lines.append(principal.identity)
+            self._head = b"%b\r\n%b" % (self._head, principal.identity)
         upstream = plan.pool.take()
         if upstream is None:
             self._wait_for(self._connect(plan))
@@ -241,7 +239,7 @@ class Exchange:
         self._task = None
         self._upstream = upstream
         payload = self._encode_request(self._payload)
-        upstream.begin(self, b"%b\r\n%b\r\n%b" % (b"\r\n".join(self._head_lines), self._framing, payload))
+        upstream.begin(self, b"%b\r\n%b\r\n%b" % (self._head, self._framing, payload))
         if self.awaits_continue and not self.body.is_complete and not self._payload:
             self.client.write(CONTINUE)
         # Also with nothing left to read: only a reading connection notices that its client has gone.
@@ -292,7 +290,7 @@ class Exchange:
         self._upstream = None
         # A tunnel is long and there may be thousands: what is not for the log line goes.
         self._handshake = None
-        self._head_lines, self.request.passed = [], []
+        self._head = b""
         return Tunnel(self, upstream, plan.websocket)
 
     def on_response_head(self, response: Response, body: Body, payload: bytes) -> None:
