@@ -1,16 +1,19 @@
 """Handshakes byte by byte: what opens a tunnel, what is refused, what is an ordinary request (RFC 6455 §4; row 68–70)."""
 
+import asyncio
 import base64
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.certificates import Authority
 from tests.integration.data_plane import HOST, Plane, bearer, get, running_plane
 from tests.integration.raw_client import Answer, CutShort, RawClient, assert_refusal
-from tests.integration.scripted_upstream import Cut, Link, Received, answers, plain
+from tests.integration.scripted_upstream import Cut, Link, Received, ScriptedUpstream, answers, plain
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -30,6 +33,12 @@ ROUTES: tuple[dict[str, Any], ...] = (
         "stateless": True,
         "roles": ["admin"],
         "websocket": {"allow_origins": []},
+    },
+    {
+        "path": "/ws/one",
+        "upstream": "main",
+        "stateless": True,
+        "websocket": {"allow_origins": [], "max_per_user": 1},
     },
 )
 
@@ -309,6 +318,49 @@ def test_s68_a_101_is_never_reused_for_another_client(plane: Plane) -> None:
         plane.upstream.play(answers(plain(b"ok")))
         assert plane.ask(get("/public/x")).body == b"ok"
     assert [received.link for received in plane.upstream.requests] == [0, 1]
+
+
+def test_users_cap_holds_for_handshakes_at_the_same_time(plane: Plane) -> None:
+    """Both are let through to the backend, which agrees to both: one is too many, and that is no fault of the backend's."""
+    both_came = asyncio.Event()
+
+    async def answers_both_at_once(link: Link, received: Received) -> None:
+        if len(plane.upstream.requests) == 2:
+            both_came.set()
+        await both_came.wait()
+        await link.send(switching(*GOOD))
+        await link.wait_for_end()
+
+    downs = plane.gateway.output().count("upstream_down")
+    plane.upstream.play(answers_both_at_once)
+    with plane.connect() as first, plane.connect() as second:
+        for client in (first, second):
+            client.send(get("/ws/one", *HANDSHAKE, bearer()))
+        statuses = sorted(client.wait_for_status() for client in (first, second))
+        assert statuses == [101, 429]
+    assert plane.gateway.output().count("upstream_down") == downs
+
+
+def test_backend_that_speaks_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "trusted")
+    with ScriptedUpstream(tls=authority.server_context("127.0.0.1")).running() as server:
+        secure = {"servers": [server.url], "tls": {"ca": str(authority.certificate)}}
+        route = {"path": "/wss", "upstream": "secure", "access": "public", "websocket": {"allow_origins": []}}
+        with running_plane(tmp_path, further_upstreams={"secure": secure}, routes=[route]) as plane:
+            server.play(speaks_websocket)
+            with opened(plane, get("/wss", *HANDSHAKE)) as (client, _):
+                # TLS knows no half-closed connections, so the end of one side is the end of both.
+                client.finish_sending()
+                assert client.rest() == b""
+                assert not client.was_reset
+            server.wait_until(lambda: server.open_links() == 0)
+            server.play(answers(switching(*GOOD, rest=b"\x81\x04last"), end="close"))
+            with plane.connect() as client:
+                client.send(get("/wss", *HANDSHAKE))
+                client.read_switch()
+                assert client.read_exactly(6) == b"\x81\x04last"
+                client.finish_sending()
+                assert client.rest() == b""
 
 
 # Ends.

@@ -133,6 +133,11 @@ class RawClient:
         while text not in self._buffer:
             assert self._more(), self._buffer
 
+    def wait_for_status(self) -> int:
+        """The status of what comes next, which stays to be read."""
+        self.wait_for(b"\r\n\r\n")
+        return parse_head(self._buffer.partition(b"\r\n\r\n")[0])[0]
+
     def read_switch(self) -> Answer:
         """The 101 that was asked for."""
         interim: list[Answer] = []

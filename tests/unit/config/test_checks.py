@@ -46,6 +46,15 @@ def test_s89_roles_on_a_public_route_are_refused() -> None:
     assert refusals(routes=routes("path: /, access: optional, roles: [staff]")) == []
 
 
+def test_websocket_without_its_method_is_refused() -> None:
+    websocket = "websocket: {allow_origins: ['*']}"
+    assert refusals(routes=routes(f"path: /, methods: [POST], {websocket}")) == [
+        "routes[0].websocket: needs GET, which `methods` leaves out: a handshake is a GET"
+    ]
+    assert refusals(routes=routes(f"path: /, methods: [GET], {websocket}")) == []
+    assert refusals(routes=routes(f"path: /, {websocket}")) == []
+
+
 @pytest.mark.parametrize("path", ["/api/token", "/api/token/", "/api/token/refresh", "/api/token/verify/"])
 @pytest.mark.parametrize("access", ["public", "optional", "required"])
 def test_s89_a_route_with_the_path_of_a_token_endpoint_is_refused(path: str, access: str) -> None:

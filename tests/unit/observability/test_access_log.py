@@ -88,6 +88,16 @@ async def test_s86_a_record_says_who_did_what_and_how_it_went(
     assert stream.records == [usual, refused]
 
 
+async def test_a_websocket_tells_its_close_code_and_what_came_in(
+    log: AccessLog, stream: Stream, write: Callable[..., None]
+) -> None:
+    write(status=101, bytes_received=7, close_code=1000)
+    write(status=101, bytes_received=0, close_code=4401, reason="token_expired")
+    log.flush()
+    told = [(each["bytes_received"], each["close_code"], each.get("reason")) for each in stream.records]
+    assert told == [(7, 1000, None), (0, 4401, "token_expired")]
+
+
 async def test_s86_the_query_is_left_out(log: AccessLog, stream: Stream, write: Callable[..., None]) -> None:
     for target in ("/a?token=secret", "/a?", "/a?b?secret", "?secret"):
         write(target=target)
