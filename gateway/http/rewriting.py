@@ -82,10 +82,23 @@ def response_framing(body: Body, response: Response, *, to_http10: bool) -> byte
     return b""
 
 
-def response_fields(body: Body, response: Response, *, to_http10: bool, close: bool) -> bytes:
-    """Framing and connection towards the client, and the empty line: the end of a response head."""
+def response_head(
+    response: Response, body: Body, *, request_id: bytes, cors_fields: bytes | None, to_http10: bool, close: bool
+) -> bytes:
+    """The head for the client, to its empty line. `cors_fields` are ready lines; None leaves CORS to the backend."""
+    passed = response.passed
+    if cors_fields is None:
+        cors_fields = b""
+        if response.access_control:
+            passed = [*passed, *response.access_control]
     connection = b"Connection: close\r\n" if close else b"Connection: keep-alive\r\n" if to_http10 else b""
-    return b"%b%b\r\n" % (response_framing(body, response, to_http10=to_http10), connection)
+    return b"%b\r\nX-Request-Id: %b\r\n%b%b%b\r\n" % (
+        b"\r\n".join((response.line, *passed)),
+        request_id,
+        cors_fields,
+        response_framing(body, response, to_http10=to_http10),
+        connection,
+    )
 
 
 def upstream_lines(

@@ -13,24 +13,13 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import Reason, Refused, StoreUnavailable
-from gateway.http.bodies import (
-    LAST_CHUNK,
-    NO_BODY,
-    Body,
-    FramingError,
-    encode_chunk,
-    request_body,
-)
+from gateway.http.bodies import LAST_CHUNK, NO_BODY, Body, FramingError, encode_chunk, request_body
 from gateway.http.cors import CorsPolicy
 from gateway.http.heads import HTTP10
 from gateway.http.replies import CONTINUE, no_content
 from gateway.http.requests import Request
 from gateway.http.responses import Response, is_event_stream
-from gateway.http.rewriting import (
-    accepted_request_id,
-    expects_continue,
-    response_fields,
-)
+from gateway.http.rewriting import accepted_request_id, expects_continue, response_head
 from gateway.http.upgrades import Handshake
 from gateway.proxy.admission import UnknownUser
 from gateway.proxy.plan import RoutePlan
@@ -140,7 +129,7 @@ class Exchange:
                 raise Refused(Reason.NO_ROUTE)
             self._handshake = prepared.handshake
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
-            self._head = self._upstream_head(prepared, plan)
+            self._head = prepared.upstream_head(self.origin, self.request_id)
             if isinstance(found, UnknownUser):
                 self._overdue = Reason.STORE_UNAVAILABLE
                 self._wait_for(self._look_up(plan, found))
@@ -161,17 +150,6 @@ class Exchange:
         if self.plan is not None and body.announced > self.plan.max_body_bytes:
             raise Refused(Reason.BODY_TOO_LARGE)
         return payload
-
-    def _upstream_head(self, prepared: Prepared, plan: RoutePlan) -> bytes:
-        """Behind the client's lines what only the gateway says; identity follows when it is known."""
-        origin = self.origin
-        head = b"%b\r\n%b\r\nX-Request-Id: %b" % (prepared.lines, origin.lines, self.request_id)
-        host = origin.host or prepared.host
-        if host is not None:
-            head = b"%b\r\nX-Forwarded-Host: %b" % (head, host)
-        if plan.reaches_endpoints:
-            head = b"%b\r\n%b" % (head, origin.endpoint_line)
-        return head
 
     @property
     def _cors(self) -> CorsPolicy | None:
@@ -301,14 +279,15 @@ class Exchange:
             self.client.plane.long_exchanges.watch(self)
         self._sends_chunks = body.is_chunked and not to_http10
         self._closes = (body.is_chunked and to_http10) or not self._can_stay_open()
-        own = response_fields(body, response, to_http10=to_http10, close=self._closes)
         cors = self._cors
-        if cors is None:
-            response.passed += response.access_control
-        else:
-            own = cors.fields(self.request.origin) + own
-        lines = (response.line, *response.passed, b"X-Request-Id: %b" % self.request_id, own)
-        head = b"\r\n".join(lines)
+        head = response_head(
+            response,
+            body,
+            request_id=self.request_id,
+            cors_fields=None if cors is None else cors.fields(self.request.origin),
+            to_http10=to_http10,
+            close=self._closes,
+        )
         self._write(head + (self._encode_response(payload) if self._sends_chunks else payload))
         if not body.is_complete:
             self.touch()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import Reason, Refused
+from gateway.http.forwarding import Origin
 from gateway.http.requests import Request, RequestReader
 from gateway.http.rewriting import client_host, upstream_lines
 from gateway.http.routes import RouteTable
@@ -35,6 +36,16 @@ class Prepared:
     handshake: Handshake | None = None
     lines: bytes = b""
     refusal: Reason | None = None
+
+    def upstream_head(self, origin: Origin, request_id: bytes) -> bytes:
+        """Behind the client's lines what only the gateway says; identity follows when it is known."""
+        head = b"%b\r\n%b\r\nX-Request-Id: %b" % (self.lines, origin.lines, request_id)
+        host = origin.host or self.host
+        if host is not None:
+            head = b"%b\r\nX-Forwarded-Host: %b" % (head, host)
+        if self.plan is not None and self.plan.reaches_endpoints:
+            head = b"%b\r\n%b" % (head, origin.endpoint_line)
+        return head
 
 
 class Preparation:

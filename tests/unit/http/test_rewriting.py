@@ -11,8 +11,8 @@ from gateway.http.rewriting import (
     accepted_request_id,
     client_host,
     expects_continue,
-    response_fields,
     response_framing,
+    response_head,
     upstream_lines,
 )
 from gateway.http.targets import Target
@@ -157,9 +157,26 @@ def test_s14_an_answer_has_one_framing(body: Body, answer: Response, to_11: byte
         (True, True, b"Connection: close\r\n"),
     ],
 )
-def test_the_end_of_an_answers_head(to_http10: bool, close: bool, connection: bytes) -> None:
-    end = response_fields(LengthBody(7), response(), to_http10=to_http10, close=close)
-    assert end == b"Content-Length: 7\r\n" + connection + b"\r\n"
+def test_the_connection_of_an_answer(to_http10: bool, close: bool, connection: bytes) -> None:
+    head = response_head(
+        response(), LengthBody(7), request_id=b"r-1", cors_fields=None, to_http10=to_http10, close=close
+    )
+    assert head.endswith(b"X-Request-Id: r-1\r\nContent-Length: 7\r\n" + connection + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("cors_fields", "lines"),
+    [
+        (None, b"A: a\r\nAccess-Control-Allow-Origin: theirs\r\nX-Request-Id: r-1\r\n"),
+        (b"Vary: Origin\r\n", b"A: a\r\nX-Request-Id: r-1\r\nVary: Origin\r\n"),
+        (b"", b"A: a\r\nX-Request-Id: r-1\r\n"),
+    ],
+)
+def test_whose_cross_origin_rules_an_answer_has(cors_fields: bytes | None, lines: bytes) -> None:
+    answer = Response(200, b"HTTP/1.1 200 OK", passed=[b"A: a"])
+    answer.access_control = (b"Access-Control-Allow-Origin: theirs",)
+    head = response_head(answer, NO_BODY, request_id=b"r-1", cors_fields=cors_fields, to_http10=False, close=False)
+    assert head == b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n"
 
 
 def full_request() -> Request:
