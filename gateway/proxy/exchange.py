@@ -37,6 +37,9 @@ logger: Final = logging.getLogger("gateway")
 # RFC 9110 §9.2.2. Only these may be sent again.
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _CONNECT_TIMEOUT: Final = Reason.UPSTREAM_CONNECT_TIMEOUT  # bound once: a look through the class is slow on Python 3.11
+# A length or a missing last chunk shows these, so the client gets what came before, and the answers before that one: a
+# reset would take along what the kernel still holds of them. To HTTP/1.0 an answer without a length has no other end.
+_BACKENDS_OWN_CUTS: Final = frozenset({Reason.UPSTREAM_BROKEN, Reason.UPSTREAM_STALLED})
 _CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for the log; nobody is there to receive it
 
 
@@ -402,7 +405,8 @@ class Exchange:
         self.reason = reason
         if self.status:
             # Half an answer must look like half an answer: no last chunk, no clean end (checklist 72).
-            self._finish(close=True, cut=True)
+            ends_with_connection = self._response_body.is_chunked and not self._sends_chunks
+            self._finish(close=True, cut=ends_with_connection or reason not in _BACKENDS_OWN_CUTS)
             return
         self.status = plane.replies.status(reason)
         if not self.request_id:

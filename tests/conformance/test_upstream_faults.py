@@ -317,6 +317,29 @@ def test_cut_answer_is_cut_for_the_client(plane: Plane, raw: bytes, end: str, ve
     plane.upstream.wait_until(lambda: plane.upstream.open_links() == 0)
 
 
+@pytest.mark.parametrize("name", ["length", "length-reset", "chunks", "stalled-chunks"])
+def test_s72_cut_answer_leaves_what_came_before_it_whole(plane: Plane, name: str) -> None:
+    """A client that has not read on yet when its second answer is cut: a reset would destroy what waits for it."""
+    raw, end = CUT[name]
+    whole = b"x" * 40_000  # more than the client's socket takes, less than makes the gateway wait
+
+    async def cut_the_second(link: Link, received: Received) -> None:
+        await answers(plain(whole) if received.target == "/public/1" else raw)(link, received)
+        if received.target == "/public/2":
+            await asyncio.sleep(0.05)
+            await answers(b"", end=end)(link, received)
+
+    plane.upstream.play(cut_the_second)
+    with plane.connect(receive_buffer=4096) as client:
+        client.send(get("/public/1") + get("/public/2"))
+        plane.upstream.wait_until(lambda: len(plane.upstream.requests) == 2)
+        plane.upstream.wait_until(lambda: plane.upstream.open_links() == 0)
+        assert client.read().body == whole
+        with pytest.raises(CutShort) as cut:
+            client.read()
+        assert (cut.value.status, cut.value.body) == (200, b"half")
+
+
 def test_s82_silence_is_a_504(plane: Plane) -> None:
     plane.upstream.play(silent)
     with plane.connect() as client:
