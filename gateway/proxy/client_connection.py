@@ -10,6 +10,7 @@ pace.
 """
 
 import asyncio
+import logging
 import re
 import socket
 import struct
@@ -26,6 +27,8 @@ from gateway.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from gateway.proxy.data_plane import DataPlane
+
+logger: Final = logging.getLogger("gateway")
 
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 # A client that was refused may still be sending. Reading on for a little while lets it read the answer, where closing
@@ -134,7 +137,10 @@ class ClientConnection(asyncio.Protocol):
             self._read_requests()
         elif not exchange.body.is_complete:
             self._received_bytes += len(data)
-            exchange.feed(data)
+            try:
+                exchange.feed(data)
+            except Exception:
+                self._on_defect()
         else:
             self._buffer += data
             self.pause_reading()
@@ -171,9 +177,12 @@ class ClientConnection(asyncio.Protocol):
     def _read_requests(self) -> None:
         """Run what is in the buffer while exchanges end at once: a loop, since pipelined refusals would recurse."""
         self._is_looping = True
-        while self._read_request() and self.exchange is None:
-            if not self._buffer or self._is_closing():
-                break
+        try:
+            while self._read_request() and self.exchange is None:
+                if not self._buffer or self._is_closing():
+                    break
+        except Exception:
+            self._on_defect()
         self._is_looping = False
         if self.is_reading_paused and self.exchange is None and not self.is_writing_paused:
             self.resume_reading()
@@ -238,6 +247,17 @@ class ClientConnection(asyncio.Protocol):
         self.exchange = exchange = Exchange(self, UNREAD, self.plane.now())
         exchange.refuse(reason)
         return True
+
+    def _on_defect(self) -> None:
+        """Something was raised that nobody expected: the operator is told all of it, the client that it happened.
+
+        The connection ends, for nobody can tell what state it is in (checklist 84).
+        """
+        logger.exception("request_failed")
+        if self.exchange is None:
+            self._refuse_head(Reason.INTERNAL_ERROR)
+        else:
+            self.exchange.end_early(Reason.INTERNAL_ERROR)
 
     def keep_for_later(self, data: bytes) -> None:
         """Bytes behind a request's end: the next request."""

@@ -321,7 +321,7 @@ class Exchange:
     def on_upstream_failed(self, reason: Reason) -> None:
         upstream, self._upstream = self._upstream, None
         plan = self.plan
-        if upstream is None or plan is None or self.status:
+        if upstream is None or plan is None or self.status or reason is Reason.INTERNAL_ERROR:
             self.refuse(reason)
             return
         upstream.owner.on_request_failed(upstream, reason, self.started_at)

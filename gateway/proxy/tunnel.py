@@ -35,6 +35,7 @@ CLOSE_CODES: Final = {
     Reason.MESSAGE_TOO_BIG: 1009,
     Reason.BAD_FRAME: 1002,
     Reason.UPSTREAM_BROKEN: 1014,
+    Reason.INTERNAL_ERROR: 1011,
 }
 """What a client is told. 4000 to 4999 are free for applications (RFC 6455 §7.4.2); 4401 and 4408 lean on HTTP's."""
 
@@ -195,9 +196,9 @@ class Tunnel:
             self._finish()
         return True
 
-    def on_upstream_gone(self) -> None:
+    def on_upstream_gone(self, reason: Reason) -> None:
         if self._from_upstream.close_code is None and not self._is_upstream_at_end:
-            self.exchange.reason = self.exchange.reason or Reason.UPSTREAM_BROKEN
+            self.exchange.reason = self.exchange.reason or reason
             self._finish(cut=True)
         else:
             self._finish()

@@ -7,11 +7,14 @@ request.
 """
 
 import asyncio
+import logging
 from typing import Final, Protocol, cast
 
 from gateway.errors import Reason, Refused
 from gateway.http.bodies import NO_BODY, Body, CloseBody, FramingError, response_body
 from gateway.http.responses import Response, ResponseReader
+
+logger: Final = logging.getLogger("gateway")
 
 # nginx's proxy_buffer_size is 4–8 KiB; backends with many cookies need more, none needs 64 KiB.
 MAX_RESPONSE_HEAD_BYTES: Final = 64 * 1024
@@ -28,7 +31,7 @@ class TunnelReceiver(Protocol):
     def on_upstream_eof(self) -> bool:
         """True: the connection stays open for what is still to be sent."""
 
-    def on_upstream_gone(self) -> None: ...
+    def on_upstream_gone(self, reason: Reason) -> None: ...
 
     def on_upstream_writable(self, *, is_writable: bool) -> None: ...
 
@@ -179,14 +182,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
-        if exchange is None:
-            if self._tunnel is not None:
-                self._tunnel.on_upstream_bytes(data)
-            else:
-                self.close()
-            return
-        self.has_answered = True
         try:
+            if exchange is None:
+                self._on_bytes_unasked_for(data)
+                return
+            self.has_answered = True
             if self._body is None:
                 self._on_head_bytes(exchange, self._buffer + data if self._buffer else data)
             else:
@@ -199,6 +199,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(refusal.reason)
         except FramingError:
             self._fail(Reason.UPSTREAM_BROKEN)
+        except Exception:
+            # A defect of the gateway's: it costs this request and its connection, and nobody else's (checklist 84).
+            logger.exception("response_failed")
+            self._fail(Reason.INTERNAL_ERROR)
 
     def eof_received(self) -> bool:
         exchange = self.exchange
@@ -219,10 +223,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport = None
             self.owner.on_closed(self)
-        tunnel = self._tunnel
         self._fail(Reason.UPSTREAM_BROKEN)
-        if tunnel is not None:
-            tunnel.on_upstream_gone()
 
     def pause_writing(self) -> None:
         receiver = self.exchange or self._tunnel
@@ -293,8 +294,16 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
         exchange.on_response_end()
 
+    def _on_bytes_unasked_for(self, data: bytes) -> None:
+        if self._tunnel is None:
+            self.close()
+        else:
+            self._tunnel.on_upstream_bytes(data)
+
     def _fail(self, reason: Reason) -> None:
-        exchange = self.exchange
+        exchange, tunnel = self.exchange, self._tunnel
         self.close()
         if exchange is not None:
             exchange.on_upstream_failed(reason)
+        elif tunnel is not None:
+            tunnel.on_upstream_gone(reason)

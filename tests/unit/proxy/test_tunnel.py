@@ -329,14 +329,14 @@ async def test_a_half_ended_tunnel_that_is_to_end_ends_at_once(world: World, sid
 
 async def test_a_backend_that_is_gone_is_gone_for_the_client(world: World) -> None:
     world.tunnel.on_upstream_bytes(HELLO)
-    world.tunnel.on_upstream_gone()
+    world.tunnel.on_upstream_gone(Reason.UPSTREAM_BROKEN)
     assert world.ends == ("cut", "at once")
     assert (world.tunnel.close_code, world.exchange.reason) == (1006, Reason.UPSTREAM_BROKEN)
 
 
 async def test_a_backend_that_is_gone_after_its_close_frame_has_ended_well(world: World) -> None:
     world.tunnel.on_upstream_bytes(DONE)
-    world.tunnel.on_upstream_gone()
+    world.tunnel.on_upstream_gone(Reason.UPSTREAM_BROKEN)
     assert world.ends == ("well", "well")
     assert (world.tunnel.close_code, world.exchange.reason) == (1000, None)
 
