@@ -169,7 +169,7 @@ class ClientConnection(asyncio.Protocol):
         self.is_writing_paused = False
         if self.exchange is not None:
             self.exchange.on_client_writable(is_writable=True)
-        elif not self._is_closing():
+        elif self._buffer and not self._is_closing():
             self._read_requests()
 
     # Requests

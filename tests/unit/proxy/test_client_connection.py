@@ -416,6 +416,18 @@ async def test_s81_who_does_not_take_its_answers_gets_no_further_ones(world: Wor
     assert client.is_read
 
 
+async def test_who_has_taken_its_answer_late_may_ask_again(world: World) -> None:
+    client = await world.ask(GET)
+    client.stop_taking()
+    world.app.peer.send(BIG_OK)
+    client.take()
+    await settle()
+    assert answer(client).status == 200
+    client.send(NOWHERE)
+    assert answer(client).status == 404
+    assert world.outcomes() == [(200, None), (404, "no_route")]
+
+
 async def test_s81_a_request_that_comes_while_the_last_answer_is_not_taken_waits(world: World) -> None:
     client = await world.ask(GET)
     client.stop_taking()
