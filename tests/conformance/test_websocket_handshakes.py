@@ -138,13 +138,13 @@ def test_s69_the_whole_handshake_at_the_backend(plane: Plane) -> None:
         "GET /ws/user HTTP/1.1",
         "Host: api.example.org",
         "Cookie: a=b",
-        "X-Forwarded-For: 127.0.0.1",
-        "X-Forwarded-Proto: http",
-        "X-Forwarded-Host: api.example.org",
         "Upgrade: websocket",
         "Connection: Upgrade",
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Key: {KEY.decode()}",
+        "X-Forwarded-For: 127.0.0.1",
+        "X-Forwarded-Proto: http",
+        "X-Forwarded-Host: api.example.org",
         "X-User-Id: 1",
     ]
 
