@@ -266,8 +266,9 @@ class ClientConnection(asyncio.Protocol):
             self.pause_reading()
 
     def take_buffer(self) -> bytes:
-        """What came behind a handshake is no next request; reading goes on."""
+        """What came behind a handshake is no next request, and none comes: its head is not kept. Reading goes on."""
         data, self._buffer = self._buffer, b""
+        self._head, self._prepared = b"", None
         self.resume_reading()
         return data
 
