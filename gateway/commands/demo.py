@@ -105,12 +105,10 @@ async def _demonstration(port: int | None, backend_port: int | None) -> AsyncIte
 
 
 async def _add_users(config: "Config") -> None:
-    from gateway import app
+    from gateway.composition.state import build_hasher, open_users
 
-    hasher = app.build_hasher(config)
-    directory = app.open_users(config)
-    try:
-        await directory.prepare()
+    hasher = build_hasher(config)
+    async with open_users(config) as directory:
         for user in (ALICE, BOB):
             await directory.add(
                 username=user.username,
@@ -118,8 +116,6 @@ async def _add_users(config: "Config") -> None:
                 roles=user.roles,
                 password_hash=hasher.hash(user.password),
             )
-    finally:
-        await directory.close()
 
 
 def _bind(port: int | None, *, usual: int, option: str) -> socket.socket:

@@ -102,7 +102,7 @@ def _read_token(path: Path | None) -> str:
 
 
 def _from_config(path: Path, used_as: str | None) -> tuple[Judge, Expectation]:
-    from gateway import app
+    from gateway.composition.tokens import keyring_of
     from gateway.config import load
 
     document = load.load(path, os.environ)
@@ -117,7 +117,7 @@ def _from_config(path: Path, used_as: str | None) -> tuple[Judge, Expectation]:
         token_type_claim=tokens.claims.token_type,
         jti_claim=tokens.claims.jti,
     )
-    return _judge_of(app.keyring_of(document), expected), expected
+    return _judge_of(keyring_of(document), expected), expected
 
 
 def _from_key_file(

@@ -169,24 +169,20 @@ def _load(arguments: argparse.Namespace) -> "Config":
 
 def _new_password_hash(username: str, config: "Config") -> str:
     """To be called outside the event loop, which would keep Ctrl-C from ending the prompt."""
-    from gateway import app
+    from gateway.composition.state import build_hasher
 
-    return app.build_hasher(config).hash(read_new_password(username))
+    return build_hasher(config).hash(read_new_password(username))
 
 
 def _with_directory(config: "Config", work: Callable[["ManagedUserDirectory"], Awaitable[None]]) -> int:
     """`work` on the directory of the configuration, opened and closed around it."""
     import asyncio
 
-    from gateway import app
+    from gateway.composition.state import open_users
 
     async def run() -> None:
-        directory = app.open_users(config)
-        try:
-            await directory.prepare()
+        async with open_users(config) as directory:
             await work(directory)
-        finally:
-            await directory.close()
 
     asyncio.run(run())
     return 0

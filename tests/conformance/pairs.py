@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway import app
+from gateway.composition.state import build_hasher, open_users
 from gateway.config.load import load
 from gateway.config.model import Config
 from tests.conformance.forging import SIGNING_KEY
@@ -81,10 +81,8 @@ def make_users(folder: Path) -> Path:
 
 
 async def _add_users(config: Config) -> None:
-    hasher = app.build_hasher(config)
-    directory = app.open_users(config)
-    await directory.prepare()
-    try:
+    hasher = build_hasher(config)
+    async with open_users(config) as directory:
         for user in USERS:
             name = user["username"]
             encoded = hasher.hash(user["password"])
@@ -93,8 +91,6 @@ async def _add_users(config: Config) -> None:
                 await directory.set_active(name, is_active=False)
             if user["state"] == "deleted":
                 await directory.remove(name)
-    finally:
-        await directory.close()
 
 
 @contextlib.contextmanager

@@ -1,17 +1,12 @@
-"""The part of the composition root that makes upstreams: configuration → servers, pools and their health checks."""
+"""Configuration → servers, pools of connections to them, and their health checks."""
 
 import ssl
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.config.load import Document, read_secret_file
-from gateway.config.parse import UnavailableError
-from gateway.config.upstreams import Balance, Upstream, UpstreamTls
-from gateway.errors import ConfigError, Problem
+from gateway.config.upstreams import Balance, Upstream
 from gateway.http.responses import ResponseReader
 from gateway.proxy.balancer import least_connections, round_robin
 from gateway.proxy.health_checks import CheckSettings, HealthChecks
@@ -19,42 +14,9 @@ from gateway.proxy.server_health import HealthRules
 from gateway.proxy.upstream_pool import ExchangeTimeouts, UpstreamPool
 from gateway.proxy.upstream_server import ConnectionLimits, ServerAddress
 from gateway.server.dialling import application_connector, tcp_connector, unix_connector
-from gateway.server.upstream_tls import TlsRefused, client_context
 
 _BALANCES: Final = {Balance.ROUND_ROBIN: round_robin, Balance.LEAST_CONNECTIONS: least_connections}
 _ENDPOINT_TIMEOUT: Final = 60.0  # a login may wait for its turn in the hashing pool
-
-
-def client_contexts(document: Document) -> Mapping[str, ssl.SSLContext]:
-    """The TLS settings of every upstream that has an https server. Raises `ConfigError` for files that do not fit."""
-    contexts: dict[str, ssl.SSLContext] = {}
-    problems: list[Problem] = []
-    directory = Path(document.file).parent
-    for name, upstream in document.config.upstreams.items():
-        if not upstream.speaks_tls:
-            continue
-        try:
-            contexts[name] = _client_context(upstream.tls, directory)
-        except TlsRefused as refusal:
-            problems.append(document.problem(f"upstreams.{name}.tls.{refusal.setting}", str(refusal)))
-    if problems:
-        raise ConfigError(problems)
-    return contexts
-
-
-def _client_context(tls: UpstreamTls, directory: Path) -> ssl.SSLContext:
-    key = None if tls.key is None else directory / tls.key
-    if key is not None:
-        try:
-            read_secret_file(key)
-        except UnavailableError as unavailable:
-            raise TlsRefused("key", str(unavailable)) from None
-    return client_context(
-        ca=None if tls.ca is None else directory / tls.ca,
-        certificate=None if tls.certificate is None else directory / tls.certificate,
-        key=key,
-        is_verified=tls.verify,
-    )
 
 
 def build_pool(name: str, upstream: Upstream, *, tls: ssl.SSLContext | None, reader: ResponseReader) -> UpstreamPool:

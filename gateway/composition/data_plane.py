@@ -1,0 +1,105 @@
+"""Configuration → the data plane: who may pass, how heads are read and written, what a client may take."""
+
+import asyncio
+import time
+from typing import Final
+
+from gateway.auth.bearer import BearerReader
+from gateway.auth.identity import MANAGED_FIELDS, IdentityRenderer, preset_fields
+from gateway.auth.revocation import RevocationList
+from gateway.auth.verifier import TokenVerifier
+from gateway.config.model import Config, Limits, UnsafeValue
+from gateway.http.addresses import Networks
+from gateway.http.cors import CorsPolicy
+from gateway.http.fields import RequestFieldUses
+from gateway.http.forwarding import TrustedProxies
+from gateway.http.replies import Replies, challenge
+from gateway.http.requests import RequestReader
+from gateway.http.routes import RouteTable
+from gateway.interfaces import UserDirectory
+from gateway.observability.access_log import AccessLog
+from gateway.proxy.admission import Admission
+from gateway.proxy.connection_caps import ConnectionCaps
+from gateway.proxy.data_plane import DataPlane
+from gateway.proxy.long_exchanges import LongExchanges
+from gateway.proxy.plan import ClientLimits, RoutePlan
+from gateway.proxy.preparation import Preparation
+
+_CACHED_TOKENS: Final = 10_000  # about 1 KiB each
+
+
+def build_admission(
+    config: Config, *, verifier: TokenVerifier, revocations: RevocationList, directory: UserDirectory
+) -> Admission:
+    """What tells who asks, and what the backend is told of them."""
+    names = config.tokens.claims
+    preset = preset_fields(config.identity.preset, user_id_claim=names.user_id, roles_claim=names.roles)
+    return Admission(
+        bearer=BearerReader(schemes=config.bearer.schemes),
+        verifier=verifier,
+        identity=IdentityRenderer(
+            fields={**preset, **config.identity.fields},
+            refuses_unsafe=config.identity.unsafe_values is UnsafeValue.REFUSE,
+        ),
+        revocations=revocations,
+        directory=directory,
+        leeway=config.tokens.leeway,
+        claim_names=(names.session_id, names.roles),
+        max_tokens=_CACHED_TOKENS,
+    )
+
+
+def build_data_plane(
+    config: Config,
+    *,
+    admission: Admission,
+    routes: RouteTable[RoutePlan],
+    cors: CorsPolicy | None,
+    long_exchanges: LongExchanges,
+    access_log: AccessLog | None,
+    loop: asyncio.AbstractEventLoop,
+) -> DataPlane:
+    """`cors` is for answers where no route was found; the routes have theirs."""
+    limits = config.limits
+    proxies = Networks(config.listen.trusted_proxies)
+    return DataPlane(
+        admission=admission,
+        preparation=_preparation(config, routes, trusts_peer=False),
+        trusted_preparation=_preparation(config, routes, trusts_peer=True),
+        trusted_proxies=TrustedProxies(proxies) if proxies else None,
+        replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),
+        cors=cors,
+        limits=_client_limits(limits),
+        caps=ConnectionCaps(
+            total=limits.max_connections, per_address=limits.max_connections_per_address, exempt=proxies
+        ),
+        access_log=access_log,
+        long_exchanges=long_exchanges,
+        clock=time.time,
+        loop=loop,
+    )
+
+
+def _preparation(config: Config, routes: RouteTable[RoutePlan], *, trusts_peer: bool) -> Preparation:
+    uses = RequestFieldUses(
+        token_field=config.bearer.field_name,
+        managed={*MANAGED_FIELDS, *config.identity.fields},
+        trusts_peer=trusts_peer,
+    )
+    return Preparation(
+        reader=RequestReader(uses=uses, max_fields=config.limits.max_fields),
+        routes=routes,
+        max_target_bytes=config.limits.max_target_bytes,
+        token_field=config.bearer.field_name,
+    )
+
+
+def _client_limits(limits: Limits) -> ClientLimits:
+    return ClientLimits(
+        max_head_bytes=limits.max_head_bytes,
+        head_timeout=limits.head_timeout,
+        body_timeout=limits.body_timeout,
+        keepalive_timeout=limits.keepalive_timeout,
+        min_rate=limits.min_rate,
+        max_requests=limits.max_requests_per_connection,
+    )

@@ -1,0 +1,62 @@
+"""Configuration → the control plane's application."""
+
+import time
+
+from aiohttp import web
+
+from gateway.auth.issuer import TokenIssuer
+from gateway.auth.revocation import RevocationList
+from gateway.auth.verifier import TokenVerifier
+from gateway.composition.state import State, build_hasher
+from gateway.config.model import Compat, Config
+from gateway.endpoints.application import EndpointSettings, build_application
+from gateway.endpoints.hashing import HashingPool
+
+
+def build_hashing(config: Config) -> HashingPool:
+    """The threads that hash passwords; to be closed behind the application."""
+    users = config.users
+    return HashingPool(hasher=build_hasher(config), workers=users.hash_workers, queue=users.hash_queue)
+
+
+def build_endpoints(
+    config: Config,
+    *,
+    state: State,
+    hashing: HashingPool,
+    verifier: TokenVerifier,
+    issuer: TokenIssuer,
+    revocations: RevocationList,
+) -> web.Application:
+    """Log-in, refresh, verify and log-out."""
+    return build_application(
+        directory=state.directory,
+        store=state.store,
+        hashing=hashing,
+        verifier=verifier,
+        issuer=issuer,
+        revocations=revocations,
+        settings=_settings(config),
+        clock=time.time,
+    )
+
+
+def _settings(config: Config) -> EndpointSettings:
+    login, tokens = config.login, config.tokens
+    return EndpointSettings(
+        obtain_path=login.obtain_path,
+        refresh_path=login.refresh_path,
+        verify_path=login.verify_path,
+        blacklist_path=login.blacklist_path,
+        username_field=login.username_field,
+        response_fields=login.response_fields,
+        legacy_failure=login.compat is Compat.V3_3,
+        rotate_refresh_tokens=tokens.rotate_refresh_tokens,
+        logout_revokes_access=login.logout_revokes_access,
+        session_claim=tokens.claims.session_id,
+        scheme=config.bearer.schemes[0],
+        realm=config.bearer.realm,
+        session_lifetime=max(tokens.access_lifetime, tokens.refresh_lifetime),
+        leeway=tokens.leeway,
+        body_timeout=config.limits.body_timeout,
+    )

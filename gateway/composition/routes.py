@@ -1,0 +1,76 @@
+"""Configuration → the table of routes, with all that was decided of each."""
+
+from collections.abc import Mapping
+
+from gateway.auth.policy import RoutePolicy
+from gateway.config.model import Config, Cors, HostField, Route, RouteCors, WebSocket
+from gateway.http.cors import CorsPolicy
+from gateway.http.prefixes import PrefixReplacement
+from gateway.http.routes import RouteTable
+from gateway.http.upgrades import HandshakeReader
+from gateway.proxy.plan import RoutePlan, WebSocketPlan
+from gateway.proxy.upstream_pool import UpstreamPool
+from gateway.types import Access
+
+
+def build_routes(
+    config: Config, *, pools: Mapping[str, UpstreamPool], endpoints: UpstreamPool, cors: CorsPolicy | None
+) -> RouteTable[RoutePlan]:
+    """`pools` are by the upstream's name, `endpoints` is the gateway's own application, `cors` the global rules."""
+    prefixes = {
+        route.path: _plan_of(route, config, pool=pools[route.upstream], inherited_cors=cors) for route in config.routes
+    }
+    plan = RoutePlan(policy=RoutePolicy(access=Access.PUBLIC), pool=endpoints, reaches_endpoints=True, cors=cors)
+    login = config.login
+    exact: dict[str, RoutePlan] = {}
+    for path in (login.obtain_path, login.refresh_path, login.verify_path, login.blacklist_path):
+        bare = path.rstrip("/")
+        exact |= {spelling: plan for spelling in (bare, bare + "/") if spelling}
+    return RouteTable(exact=exact, prefixes=prefixes)
+
+
+def build_cors(cors: Cors) -> CorsPolicy:
+    """The rules of a `cors` section, the global one or a route's."""
+    return CorsPolicy(
+        allow_origins=cors.allow_origins,
+        allow_methods=cors.allow_methods,
+        allow_headers=cors.allow_headers,
+        expose_headers=cors.expose_headers,
+        allow_credentials=cors.allow_credentials,
+        max_age=cors.max_age,
+    )
+
+
+def _plan_of(route: Route, config: Config, *, pool: UpstreamPool, inherited_cors: CorsPolicy | None) -> RoutePlan:
+    replacement = route.upstream_path
+    return RoutePlan(
+        policy=RoutePolicy(access=route.access, methods=route.methods, roles=route.roles, is_stateless=route.stateless),
+        pool=pool,
+        host=pool.host if route.host is HostField.UPSTREAM else None,
+        keeps_token=route.keep_authorization,
+        cors=_cors_of(route, inherited_cors),
+        max_body_bytes=config.limits.max_body_bytes if route.max_body_bytes is None else route.max_body_bytes,
+        allowed_oddities=route.allow_in_path,
+        prefix_replacement=None
+        if replacement is None
+        else PrefixReplacement(prefix=route.path, replacement=replacement),
+        websocket=None if route.websocket is None else _websocket_plan(route.websocket, config.bearer.schemes[0]),
+        outlives_token=route.outlive_token,
+    )
+
+
+def _cors_of(route: Route, inherited: CorsPolicy | None) -> CorsPolicy | None:
+    if isinstance(route.cors, Cors):
+        return build_cors(route.cors)
+    return inherited if route.cors is RouteCors.INHERIT else None
+
+
+def _websocket_plan(websocket: WebSocket, scheme: str) -> WebSocketPlan:
+    return WebSocketPlan(
+        handshakes=HandshakeReader(
+            allow_origins=websocket.allow_origins, token_query=websocket.token_query, scheme=scheme
+        ),
+        idle_timeout=websocket.idle_timeout,
+        max_per_user=websocket.max_per_user,
+        max_message_bytes=websocket.max_message_bytes,
+    )
