@@ -14,14 +14,18 @@ class VerifiedTokens:
 
     Two generations instead of a linked list: a look-up in the young one costs nothing extra, one in the old one moves
     the entry, and a full young generation becomes the old one. What nobody asked for in between is gone.
+
+    Beside them stand the users of these tokens, no more than there may be tokens: who was looked up for one token need
+    not be for his next one, which a client that refreshes shows every five minutes.
     """
 
-    __slots__ = ("_generation_size", "_old", "_young", "epoch")
+    __slots__ = ("_generation_size", "_old", "_users", "_young", "epoch")
 
     def __init__(self, *, max_tokens: int) -> None:
         self._generation_size = max(1, max_tokens // 2)
         self._young: dict[bytes, Principal] = {}
         self._old: dict[bytes, Principal] = {}
+        self._users: set[str] = set()
         self.epoch = 0
 
     def get(self, token: bytes) -> Principal | None:
@@ -31,6 +35,10 @@ class VerifiedTokens:
             if principal is not None:
                 self._store(token, principal)
         return principal
+
+    def has_user(self, user_id: str) -> bool:
+        """Whether a token of this user was kept, and the user has not changed since."""
+        return user_id in self._users
 
     def put(self, token: bytes, principal: Principal, *, epoch: int) -> None:
         """Keep it, unless users changed since `epoch` was read: a look-up's answer may be older than the change."""
@@ -42,10 +50,14 @@ class VerifiedTokens:
             self._old = self._young
             self._young = {}
         self._young[token] = principal
+        if len(self._users) >= 2 * self._generation_size:
+            self._users.clear()
+        self._users.add(principal.user_id)
 
     def forget_users(self, user_ids: Collection[str]) -> None:
         """These users changed: their tokens must be looked up again."""
         self.epoch += 1
+        self._users.difference_update(user_ids)
         for generation in (self._young, self._old):
             stale = [token for token, principal in generation.items() if principal.user_id in user_ids]
             for token in stale:
@@ -56,6 +68,7 @@ class VerifiedTokens:
         self.epoch += 1
         self._young.clear()
         self._old.clear()
+        self._users.clear()
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

@@ -1,4 +1,4 @@
-"""May this request pass, and as whom? Synchronous but for the first sight of a token."""
+"""May this request pass, and as whom? Synchronous but for the first sight of a user."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from gateway.types import Claims, Principal
 
 @dataclass(slots=True)
 class UnknownUser:
-    """A good token that nobody has shown yet: its user must be looked up once. `epoch` is from before the look-up."""
+    """A good token of a user who has not been looked up since the last change. `epoch` is from before the look-up."""
 
     token: bytes
     principal: Principal
@@ -69,7 +69,7 @@ class Admission:
         if principal is None:
             epoch = tokens.epoch
             principal = self._verify(token, now)
-            if not policy.is_stateless:
+            if not policy.is_stateless and not tokens.has_user(principal.user_id):
                 return UnknownUser(token, principal, epoch)
             tokens.put(token, principal, epoch=epoch)
         else:

@@ -100,3 +100,29 @@ def test_s43_whatever_happens_only_what_stands_is_found(steps: list[tuple[str, i
             tokens.clear()
             standing.clear()
         assert len(tokens) <= max(2, max_tokens)
+
+
+def test_users_of_kept_tokens_are_known_until_they_change() -> None:
+    tokens = VerifiedTokens(max_tokens=10)
+    for user_id in ("1", "2"):
+        keep(tokens, user_id.encode(), user_id)
+    assert (tokens.has_user("1"), tokens.has_user("2"), tokens.has_user("3")) == (True, True, False)
+    tokens.forget_users({"1"})
+    assert (tokens.has_user("1"), tokens.has_user("2")) == (False, True)
+    tokens.clear()
+    assert not tokens.has_user("2")
+
+
+def test_a_user_of_a_token_that_came_too_late_is_not_known() -> None:
+    tokens = VerifiedTokens(max_tokens=10)
+    before = tokens.epoch
+    tokens.forget_users({"2"})
+    tokens.put(b"t", principal("1"), epoch=before)
+    assert not tokens.has_user("1")
+
+
+def test_s83_the_memory_of_users_is_bounded() -> None:
+    tokens = VerifiedTokens(max_tokens=10)
+    for number in range(1000):
+        keep(tokens, b"%d" % number, str(number))
+        assert sum(tokens.has_user(str(other)) for other in range(number + 1)) <= 10

@@ -75,10 +75,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def known(world: World, fields: list[bytes]) -> Principal:
-    """The principal of a token after its first sight on a route that looks the user up."""
-    first = world.admission.recognise(REQUIRED, fields, NOW)
-    assert isinstance(first, UnknownUser)
-    return await world.admission.look_up(first)
+    """The principal of a token on a route that looks its user up."""
+    found = world.admission.recognise(REQUIRED, fields, NOW)
+    if isinstance(found, UnknownUser):
+        return await world.admission.look_up(found)
+    assert found is not None
+    return found
 
 
 async def test_a_principal_is_what_the_token_says(world: World) -> None:
@@ -119,14 +121,29 @@ async def test_a_bad_token_is_refused_and_not_anonymous(world: World, policy: Ro
     assert world.refusal(policy, world.bearer(user_id=...)) is Reason.TOKEN_NO_USER
 
 
-async def test_the_user_is_looked_up_once_a_token(world: World) -> None:
-    fields = world.bearer()
-    principal = await known(world, fields)
-    assert world.admission.recognise(REQUIRED, fields, NOW) is principal
+async def test_the_user_is_looked_up_once(world: World) -> None:
     # What a stateless route has seen is no user that anybody looked up.
-    other = world.bearer(jti="t2")
-    assert isinstance(world.admission.recognise(STATELESS, other, NOW), Principal)
-    assert isinstance(world.admission.recognise(REQUIRED, other, NOW), UnknownUser)
+    first = world.bearer(jti="t1")
+    assert isinstance(world.admission.recognise(STATELESS, first, NOW), Principal)
+    principal = await known(world, first)
+    assert world.admission.recognise(REQUIRED, first, NOW) is principal
+    assert isinstance(world.admission.recognise(REQUIRED, world.bearer(jti="t2"), NOW), Principal)
+
+
+async def test_a_changed_user_is_looked_up_again_whatever_the_token(world: World) -> None:
+    await known(world, world.bearer(jti="t1"))
+    world.admission.known_users.forget_users({world.user_id, "999"})
+    assert isinstance(world.admission.recognise(REQUIRED, world.bearer(jti="t2"), NOW), UnknownUser)
+    await known(world, world.bearer(jti="t2"))
+    world.admission.known_users.clear()
+    assert isinstance(world.admission.recognise(REQUIRED, world.bearer(jti="t3"), NOW), UnknownUser)
+
+
+async def test_a_new_token_of_a_known_user_is_checked_like_any_other(world: World) -> None:
+    await known(world, world.bearer(jti="t1"))
+    assert world.refusal(REQUIRED, world.bearer(jti="t2", exp=NOW - 1)) is Reason.TOKEN_EXPIRED
+    assert world.refusal(REQUIRED, world.bearer(jti="t2", token_type="refresh")) is Reason.TOKEN_WRONG_TYPE
+    assert isinstance(world.admission.recognise(REQUIRED, world.bearer(jti="t2", user_id="999"), NOW), UnknownUser)
 
 
 async def test_a_user_that_is_gone_or_disabled_is_refused_and_not_remembered(world: World) -> None:
