@@ -399,6 +399,27 @@ async def test_s15_over_tls_the_answer_says_that_it_is_the_last(world: World) ->
     assert client.ended == "cut"
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD,
+        post(b"/nowhere", b"", b"Content-Length: 7", length=7),
+        request(b"/open/x", b"Transfer-Encoding: gzip, chunked", method=b"POST"),
+        b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ],
+)
+async def test_s15_where_nobody_knows_what_follows_the_client_may_still_be_sending_it(world: World, raw: bytes) -> None:
+    client = await world.ask(raw)
+    assert answer(client).closes
+    assert client.has_eof
+    client.send(b"the rest")
+    assert (client.ended, client.received) == ("", b"")
+    await world.clock.turn(LINGER)
+    assert client.ended == "cut"
+    assert len(world.log_lines()) == 1
+
+
 # Clients that do not take their answers (checklist 75, 81).
 
 
@@ -507,17 +528,32 @@ async def test_s82_a_client_that_leaves_with_requests_waiting_leaves_once(world:
     assert world.app.attempts == 1
 
 
-async def test_s72_what_is_cut_is_reset_so_that_nobody_takes_it_for_whole(world: World) -> None:
+async def test_s72_what_is_cut_is_reset_where_nothing_else_shows_it(world: World) -> None:
+    """HTTP/1.0 without a length: a clean end would say that the answer is whole."""
     with socket.socket() as sock:
         client = world.connect(sock=sock)
         client.send(request(b"/open/x", version=b"1.0"))
         await settle()
-        world.app.peer.send(BIG_OK[:-1])
+        world.app.peer.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
         await world.clock.turn(BODY)  # a look at the pace, with a socket to ask
         world.app.peer.leave()
         await settle()
         assert client.ended == "cut"
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == struct.pack("ii", 1, 0)
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_s72_a_cut_that_a_length_shows_takes_nothing_along(world: World, version: bytes) -> None:
+    client = await world.ask(request(b"/open/x", version=version))
+    client.stop_taking()
+    world.app.peer.send(BIG_OK[:-1])
+    world.app.peer.leave()
+    await settle()
+    client.take()
+    assert client.read().endswith(b"\r\n\r\n" + b"x" * 99_999)
+    await settle()
+    assert client.ended == "closed"
+    assert world.outcomes() == [(200, "upstream_broken")]
 
 
 async def test_a_connection_says_what_it_is_doing(world: World) -> None:
