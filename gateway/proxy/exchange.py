@@ -308,6 +308,11 @@ class Exchange:
         self._sends_chunks = False
         return encode_chunk(payload) + LAST_CHUNK
 
+    @property
+    def _ends_with_connection(self) -> bool:
+        """Whether nothing else tells the client where the answer ends."""
+        return self._response_body.is_chunked and not self._sends_chunks
+
     def _write(self, data: bytes) -> None:
         if data:
             self.bytes_sent += len(data)
@@ -372,7 +377,11 @@ class Exchange:
             self.refuse(reason)
 
     def on_client_eof(self) -> bool:
-        """The client sends nothing more: False, for that is how clients go away."""
+        """The client sends nothing more: False, for that is how clients go away. Answers from before it may still take.
+
+        At once, not when the connection is lost: that waits for a client that perhaps takes nothing more, either.
+        """
+        self.on_client_gone()
         return False
 
     def end_early(self, reason: Reason) -> None:
@@ -383,7 +392,7 @@ class Exchange:
         """The client closed its connection: nobody waits for the answer, so the upstream need not go on with it."""
         self.reason = Reason.CLIENT_GONE
         self.status = self.status or _CLIENT_CLOSED_REQUEST
-        self._finish(close=True, cut=True)
+        self._finish(close=True, cut=self._ends_with_connection)
 
     def waits_for_client(self) -> bool:
         if self.client.is_writing_paused:
@@ -408,8 +417,7 @@ class Exchange:
         self.reason = reason
         if self.status:
             # Half an answer must look like half an answer: no last chunk, no clean end (checklist 72).
-            ends_with_connection = self._response_body.is_chunked and not self._sends_chunks
-            self._finish(close=True, cut=ends_with_connection or reason not in _BACKENDS_OWN_CUTS)
+            self._finish(close=True, cut=self._ends_with_connection or reason not in _BACKENDS_OWN_CUTS)
             return
         self.status = plane.replies.status(reason)
         if not self.request_id:

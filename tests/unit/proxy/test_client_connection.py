@@ -528,6 +528,47 @@ async def test_s82_a_client_that_leaves_with_requests_waiting_leaves_once(world:
     assert world.app.attempts == 1
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_s82_a_client_that_says_goodbye_inside_of_its_answer_ends_it_at_once(
+    world: World, version: bytes
+) -> None:
+    client = await world.ask(request(b"/open/x", version=version))
+    client.stop_taking()
+    world.app.peer.send(BIG_OK.replace(b"Content-Length: 100000", b"X: y"))
+    client.send_eof()
+    await settle()
+    assert world.outcomes() == [(200, "client_gone")]
+    assert world.app.peer.ended == "cut"
+    assert client.ended == ("cut" if version == b"1.0" else "")  # where no last chunk is missing, a reset shows it
+    await world.clock.turn(BODY)
+    assert client.ended == "cut"
+
+
+async def test_s82_answers_from_before_a_goodbye_are_still_to_be_taken(world: World) -> None:
+    client = await world.ask(GET)
+    client.stop_taking()
+    world.app.peer.send(OK)
+    client.send(GET)
+    client.send_eof()
+    await settle()
+    assert world.app.peer.ended == "cut"
+    assert world.outcomes() == [(200, None), (499, "client_gone")]
+    assert client.ended == ""
+    client.take()
+    await settle()
+    assert (answer(client).status, client.ended) == (200, "closed")
+
+
+async def test_s82_answers_from_before_a_goodbye_are_not_kept_for_ever(world: World) -> None:
+    client = await world.ask(GET)
+    client.stop_taking()
+    world.app.peer.send(OK)
+    client.send(post(b"/open/x", b"half", length=10))
+    client.send_eof()
+    await world.clock.turn(BODY)
+    assert client.ended == "cut"
+
+
 async def test_s72_what_is_cut_is_reset_where_nothing_else_shows_it(world: World) -> None:
     """HTTP/1.0 without a length: a clean end would say that the answer is whole."""
     with socket.socket() as sock:
