@@ -19,7 +19,7 @@ from gateway.composition.tokens import build_issuer, build_verifier
 from gateway.composition.upstreams import build_checks, build_endpoints_pool, build_pool
 from gateway.config.load import Document
 from gateway.config.model import Config
-from gateway.config.upstreams import Upstream
+from gateway.config.sections.upstreams import Upstream
 from gateway.endpoints.connection import require_c_parsers
 from gateway.http.addresses import Networks
 from gateway.http.fields import ResponseFieldUses

@@ -9,7 +9,8 @@ from gateway.commands.declaring import Commands, add_config_argument, declare_co
 from gateway.commands.output import print_rows
 
 if TYPE_CHECKING:
-    from gateway.config.model import Config, Route
+    from gateway.config.model import Config
+    from gateway.config.sections.routes import Route
 
 _DETAILS: Final = """\
 With problems: each on a line of its own as FILE:LINE: YAML PATH: what is wrong, and exit code 78.

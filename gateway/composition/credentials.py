@@ -12,7 +12,7 @@ from gateway.auth.keyring import Keyring
 from gateway.composition.tokens import keyring_of
 from gateway.config.load import Document, read_secret_file
 from gateway.config.parse import UnavailableError
-from gateway.config.upstreams import UpstreamTls
+from gateway.config.sections.upstreams import UpstreamTls
 from gateway.errors import ConfigError, Problem
 from gateway.server.certificates import CertificateRefused, Certificates
 from gateway.server.upstream_tls import TlsRefused, client_context

@@ -8,7 +8,9 @@ from gateway.auth.bearer import BearerReader
 from gateway.auth.identity import MANAGED_FIELDS, IdentityRenderer, preset_fields
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
-from gateway.config.model import Config, Limits, UnsafeValue
+from gateway.config.model import Config
+from gateway.config.sections.identity import UnsafeValue
+from gateway.config.sections.limits import Limits
 from gateway.http.addresses import Networks
 from gateway.http.cors import CorsPolicy
 from gateway.http.fields import RequestFieldUses

@@ -8,7 +8,8 @@ from gateway.auth.issuer import TokenIssuer
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.composition.state import State, build_hasher
-from gateway.config.model import Compat, Config
+from gateway.config.model import Config
+from gateway.config.sections.login import Compat
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.hashing import HashingPool
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from gateway.auth.policy import RoutePolicy
-from gateway.config.model import Config, Cors, HostField, Route, RouteCors, WebSocket
+from gateway.config.model import Config
+from gateway.config.sections.cors import Cors, RouteCors
+from gateway.config.sections.routes import HostField, Route, WebSocket
 from gateway.http.cors import CorsPolicy
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.routes import RouteTable

@@ -5,7 +5,8 @@ from gateway.auth.issuer import IssuedClaims, TokenIssuer
 from gateway.auth.keyring import KeyRefused, Keyring, build_keyring
 from gateway.auth.verifier import TokenVerifier
 from gateway.config.load import Document
-from gateway.config.model import Compat, Config
+from gateway.config.model import Config
+from gateway.config.sections.login import Compat
 from gateway.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.config.upstreams import Balance, Upstream
+from gateway.config.sections.upstreams import Balance, Upstream
 from gateway.http.responses import ResponseReader
 from gateway.proxy.balancer import least_connections, round_robin
 from gateway.proxy.health_checks import CheckSettings, HealthChecks

@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gateway.config.model import Config, Cors, Route
+from gateway.config.model import Config
+from gateway.config.sections.cors import Cors
+from gateway.config.sections.routes import Route
+from gateway.config.sections.upstreams import Upstream, UpstreamTls
 from gateway.config.tree import Findings, below, show
-from gateway.config.upstreams import Upstream, UpstreamTls
 from gateway.types import Access
 
 # Names as back ends fold them: upper case, `_` for what is neither letter nor digit.

@@ -2,18 +2,16 @@ from dataclasses import fields
 
 import pytest
 
-from gateway.config.model import (
-    Bearer,
-    Compat,
-    Config,
-    Cors,
-    IdentityPreset,
-    Limits,
-    Listen,
-    Route,
-    Upstream,
-    UserAttribute,
-)
+from gateway.config.model import Config
+from gateway.config.sections.cors import Cors
+from gateway.config.sections.identity import IdentityPreset
+from gateway.config.sections.limits import Limits
+from gateway.config.sections.listen import Listen
+from gateway.config.sections.login import Compat
+from gateway.config.sections.routes import Route
+from gateway.config.sections.tokens import Bearer
+from gateway.config.sections.upstreams import Upstream
+from gateway.config.sections.users import UserAttribute
 from gateway.errors import ConfigError
 from gateway.types import Access, Secret
 from tests.unit.config.sample import parse_text, parse_with, problems_of, refusals, text_with

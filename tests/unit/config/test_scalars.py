@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from gateway.config.amounts import DURATION, SIZE
 from gateway.config.forms import Form
-from gateway.config.model import Algorithm, Compat
 from gateway.config.scalars import OUTSIDE, UnfitError, expected, read
+from gateway.config.sections.login import Compat
+from gateway.config.sections.tokens import Algorithm
 from gateway.config.shapes import Amount, Choice, Flag, Hidden, ScalarShape, Text, Whole
 from gateway.config.tree import Scalar
 from gateway.config.yaml_tree import compose

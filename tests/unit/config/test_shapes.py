@@ -6,7 +6,9 @@ import pytest
 from gateway.config.amounts import DURATION, SIZE
 from gateway.config.forms import Form
 from gateway.config.metadata import doc
-from gateway.config.model import Config, Cors, RouteCors, UserAttribute
+from gateway.config.model import Config
+from gateway.config.sections.cors import Cors, RouteCors
+from gateway.config.sections.users import UserAttribute
 from gateway.config.shapes import (
     Amount,
     Choice,
