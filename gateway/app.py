@@ -95,9 +95,7 @@ class Gateway:
         runner = await self._start_endpoints(state)
         plane = self._start_data_plane(runner, admission, long_exchanges, loop)
         listener = self._build_listener(sockets, plane)
-        self._exit.push_async_callback(
-            drain, plane, listener, delay=config.limits.drain_delay, patience=config.limits.drain_timeout
-        )
+        self._exit.push_async_callback(drain, plane, listener, delay=config.drain.delay, patience=config.drain.timeout)
         listener.start()
 
     def _take_sockets(self) -> Sockets:

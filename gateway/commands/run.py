@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Config
 
 _DETAILS: Final = """\
-SIGTERM and Ctrl-C let the requests in flight end (limits.drain_timeout), then it exits with 0. A second one ends it at
+SIGTERM and Ctrl-C let the requests in flight end (drain.timeout), then it exits with 0. A second one ends it at
 once.
 
 example:
@@ -59,5 +59,5 @@ def _supervise(gateway: "Gateway", config: "Config", workers: int) -> int:
     return Supervisor(
         seats=open_sockets(config.listen.address, config.listen.port, seats=workers),
         work=work,
-        drain_seconds=config.limits.drain_delay + config.limits.drain_timeout,
+        drain_seconds=config.drain.delay + config.drain.timeout,
     ).run()

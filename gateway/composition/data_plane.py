@@ -73,7 +73,7 @@ def build_data_plane(
         cors=cors,
         limits=_client_limits(limits),
         caps=ConnectionCaps(
-            total=limits.max_connections, per_address=limits.max_connections_per_address, exempt=proxies
+            total=limits.connections.max, per_address=limits.connections.max_per_address, exempt=proxies
         ),
         access_log=access_log,
         long_exchanges=long_exchanges,
@@ -101,7 +101,7 @@ def _client_limits(limits: Limits) -> ClientLimits:
         max_head_bytes=limits.max_head_bytes,
         head_timeout=limits.head_timeout,
         body_timeout=limits.body_timeout,
-        keepalive_timeout=limits.keepalive_timeout,
+        idle_timeout=limits.connections.idle_timeout,
         min_rate=limits.min_rate,
-        max_requests=limits.max_requests_per_connection,
+        max_requests=limits.connections.max_requests,
     )

@@ -33,6 +33,6 @@ def doc(
     }
 
 
-def timeout(text: str) -> Mapping[str, Any]:
+def wait(text: str) -> Mapping[str, Any]:
     """Metadata of a time-out: never zero, for asyncio would end the wait before it began, and at most a day."""
     return doc(text, minimum=0.001, maximum=86400)

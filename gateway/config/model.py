@@ -11,6 +11,7 @@ from typing import Literal
 from gateway.config.forms import Form
 from gateway.config.metadata import doc
 from gateway.config.sections.cors import Cors
+from gateway.config.sections.drain import Drain
 from gateway.config.sections.identity import Identity
 from gateway.config.sections.limits import Limits
 from gateway.config.sections.listen import Listen
@@ -41,3 +42,4 @@ class Config:
         default=None, metadata=doc("Cross-origin access for browsers; the backends' own affair when absent.")
     )
     limits: Limits = field(default_factory=Limits, metadata=doc("Bounds on clients."))
+    drain: Drain = field(default_factory=Drain, metadata=doc("How the gateway ends when it is told to."))

@@ -282,7 +282,7 @@ class ClientConnection(asyncio.Protocol):
         elif close or self.plane.is_draining:
             self._close(has_unread=exchange is not None and not exchange.body.is_complete)
         else:
-            self.set_deadline(self.plane.limits.keepalive_timeout)
+            self.set_deadline(self.plane.limits.idle_timeout)
             if self._buffer and not self._is_looping:
                 self._read_requests()
             elif self.is_reading_paused:

@@ -62,6 +62,6 @@ class ClientLimits:
     max_head_bytes: int
     head_timeout: float
     body_timeout: float
-    keepalive_timeout: float
+    idle_timeout: float
     min_rate: int
     max_requests: int | None

@@ -26,7 +26,7 @@ class Accepting(Protocol):
 
 async def drain(serving: Serving, accepting: Accepting, *, delay: float, patience: float) -> None:
     """Seconds: `delay` until the port is closed, in which load balancers learn of it, and `patience` for the rest."""
-    logger.info("draining drain_delay=%gs drain_timeout=%gs", delay, patience)
+    logger.info("draining delay=%gs timeout=%gs", delay, patience)
     serving.begin_draining()
     if delay:
         await asyncio.sleep(delay)

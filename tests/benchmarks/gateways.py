@@ -54,7 +54,7 @@ def gateway_command(folder: Path, upstream: int, variant: Variant) -> Command:
         "upstreams": {"backend": {"servers": [f"http://127.0.0.1:{upstream}"]}},
         "routes": [{"path": path, "upstream": "backend", **variant.route_options} for path in paths],
         "users": {"sqlite": str(folder / "gateway.sqlite3")},
-        "limits": {"max_connections": GATEWAY_CONNECTIONS},
+        "limits": {"connections": {"max": GATEWAY_CONNECTIONS}},
     }
     for name, section in variant.sections.items():
         settings[name] = {**settings.get(name, {}), **section}

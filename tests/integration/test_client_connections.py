@@ -23,7 +23,7 @@ LINGER = 3.0
 
 @pytest.fixture(scope="module")
 def module_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    limits = {"head_timeout": "500ms", "body_timeout": "600ms", "keepalive_timeout": "800ms"}
+    limits = {"head_timeout": "500ms", "body_timeout": "600ms", "connections": {"idle_timeout": "800ms"}}
     with running_plane(tmp_path_factory.mktemp("clients"), limits=limits) as plane:
         yield plane
 
@@ -136,7 +136,7 @@ def test_s81_idle_connections_change_nothing(plane: Plane) -> None:
 
 
 def test_s81_connections_over_the_cap_are_closed_at_once(tmp_path: Path) -> None:
-    with running_plane(tmp_path, limits={"max_connections": 5}) as plane, contextlib.ExitStack() as stack:
+    with running_plane(tmp_path, limits={"connections": {"max": 5}}) as plane, contextlib.ExitStack() as stack:
         clients = []
         for _ in range(5):  # one after the other: the connection that waited for the port has ended by the last
             clients.append(stack.enter_context(plane.connect()))
@@ -154,7 +154,7 @@ def test_s81_connections_over_the_cap_are_closed_at_once(tmp_path: Path) -> None
 
 
 def test_s81_idle_connections_make_room_the_oldest_first(tmp_path: Path) -> None:
-    with running_plane(tmp_path, limits={"max_connections": 5}) as plane, contextlib.ExitStack() as stack:
+    with running_plane(tmp_path, limits={"connections": {"max": 5}}) as plane, contextlib.ExitStack() as stack:
         clients = []
         for _ in range(5):  # one after the other: the connection that waited for the port has ended by the last
             clients.append(stack.enter_context(plane.connect()))
@@ -194,7 +194,7 @@ def assert_becomes_free(plane: Plane) -> None:
 
 @pytest.fixture
 def stopping_plane(tmp_path: Path) -> Iterator[Plane]:
-    with running_plane(tmp_path, limits={"drain_timeout": "700ms"}) as plane:
+    with running_plane(tmp_path, drain={"timeout": "700ms"}) as plane:
         yield plane
 
 

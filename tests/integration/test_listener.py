@@ -31,7 +31,7 @@ V2_BY_TRUSTED = b"PROXY TCP4 203.0.113.200 198.51.100.1 51234 443\r\n"
 
 @pytest.fixture(scope="module")
 def module_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    limits = {"head_timeout": "700ms", "max_connections_per_address": 5}
+    limits = {"head_timeout": "700ms", "connections": {"max_per_address": 5}}
     with running_plane(tmp_path_factory.mktemp("listener"), listen=LISTEN, limits=limits) as plane:
         yield plane
 

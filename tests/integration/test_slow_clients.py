@@ -184,7 +184,7 @@ def drip_all(clients: list[RawClient], cut: list[bool]) -> None:
 
 
 def test_the_last_request_of_a_connection_says_so(tmp_path: Path) -> None:
-    with running_plane(tmp_path, limits={"max_requests_per_connection": 3}) as plane:
+    with running_plane(tmp_path, limits={"connections": {"max_requests": 3}}) as plane:
         with plane.connect() as client:
             for number in range(3):
                 client.send(get("/required/x") if number == 1 else get("/public/x"))

@@ -153,7 +153,7 @@ def test_s78_a_head_that_stops_is_a_408(plane: Plane, trust: ssl.SSLContext) -> 
 
 
 def test_s81_unfinished_handshakes_count_and_are_given_back(tmp_path: Path) -> None:
-    with running_tls(tmp_path, loop="uvloop", limits={"max_connections": 4, "head_timeout": "800ms"}) as plane:
+    with running_tls(tmp_path, loop="uvloop", limits={"connections": {"max": 4}, "head_timeout": "800ms"}) as plane:
         trust = pair_of(plane).client_context()
         with contextlib.ExitStack() as stack:
             silent = [stack.enter_context(plane.connect()) for _ in range(4)]

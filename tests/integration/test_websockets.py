@@ -363,8 +363,8 @@ def test_a_drain_ends_tunnels_with_1012_and_the_process_well(tmp_path: Path) -> 
 
 
 def test_a_drain_of_two_workers_ends_all_tunnels_but_not_before_the_delay(tmp_path: Path) -> None:
-    limits = {"drain_delay": "1s", "drain_timeout": "5s"}
-    with websocket_plane(tmp_path, workers=2, limits=limits) as plane, contextlib.ExitStack() as stack:
+    drain = {"delay": "1s", "timeout": "5s"}
+    with websocket_plane(tmp_path, workers=2, drain=drain) as plane, contextlib.ExitStack() as stack:
         clients: dict[str, ClientConnection] = {}
         while len(clients) < 2:
             client = stack.enter_context(opened(plane))

@@ -52,7 +52,7 @@ def plane(module_plane: Plane) -> Iterator[Plane]:
 @pytest.fixture
 def own_plane(tmp_path: Path) -> Iterator[Plane]:
     """For what ends workers or the whole."""
-    with running_plane(tmp_path, workers=2, limits={"drain_timeout": "2s"}) as plane:
+    with running_plane(tmp_path, workers=2, drain={"timeout": "2s"}) as plane:
         wait_for_workers(plane, 2)
         yield plane
 
@@ -281,7 +281,7 @@ def test_second_sigterm_ends_all_at_once(own_plane: Plane) -> None:
 
 
 def test_what_is_left_at_the_end_is_cut_and_counted(tmp_path: Path) -> None:
-    with running_plane(tmp_path, workers=2, limits={"drain_timeout": "200ms"}) as plane:
+    with running_plane(tmp_path, workers=2, drain={"timeout": "200ms"}) as plane:
         wait_for_workers(plane, 2)
         plane.upstream.play(silent)
         with plane.connect() as client:
@@ -308,7 +308,9 @@ def test_supervisor_that_is_killed_takes_the_workers_along_in_good_order(own_pla
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_drain_delay_goes_on_accepting(tmp_path: Path, workers: int) -> None:
-    with running_plane(tmp_path, workers=workers, limits={"drain_delay": "1s", "keepalive_timeout": "30s"}) as plane:
+    with running_plane(
+        tmp_path, workers=workers, drain={"delay": "1s"}, limits={"connections": {"idle_timeout": "30s"}}
+    ) as plane:
         if workers > 1:
             wait_for_workers(plane, workers)
         with plane.connect() as idle, plane.connect() as silent_one:

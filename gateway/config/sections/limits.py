@@ -2,7 +2,30 @@
 
 from dataclasses import dataclass, field
 
-from gateway.config.metadata import doc, timeout
+from gateway.config.metadata import doc, wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConnections:
+    """How many connections clients may have, and how long each lasts."""
+
+    max: int = field(
+        default=10_000,
+        metadata=doc("In all; then idle ones make room, or the new one ends.", minimum=1, maximum=1_000_000),
+    )
+    max_per_address: int | None = field(
+        default=None,
+        metadata=doc(
+            "The same for one client address, or one /64 of IPv6; trusted proxies are exempt.",
+            minimum=1,
+            maximum=1_000_000,
+        ),
+    )
+    max_requests: int | None = field(
+        default=None,
+        metadata=doc("Of one connection, which then ends; any number when absent.", minimum=1, maximum=1_000_000_000),
+    )
+    idle_timeout: float = field(default=60.0, metadata=wait("Between the requests of a connection."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +55,8 @@ class Limits:
             maximum=1024**4,
         ),
     )
-    head_timeout: float = field(default=15.0, metadata=timeout("For the whole head, from its first byte; then 408."))
-    body_timeout: float = field(default=30.0, metadata=timeout("Silence inside a request body or a stalled reader."))
+    head_timeout: float = field(default=15.0, metadata=wait("For the whole head, from its first byte; then 408."))
+    body_timeout: float = field(default=30.0, metadata=wait("Silence inside a request body or a stalled reader."))
     min_rate: int = field(
         default=240,
         metadata=doc(
@@ -43,31 +66,6 @@ class Limits:
             maximum=1024 * 1024,
         ),
     )
-    keepalive_timeout: float = field(default=60.0, metadata=timeout("Idle time between requests of a connection."))
-    drain_delay: float = field(
-        default=0.0,
-        metadata=doc(
-            "Told to stop, go on accepting for so long: load balancers need it to send clients elsewhere.", maximum=3600
-        ),
-    )
-    drain_timeout: float = field(
-        default=10.0, metadata=doc("After drain_delay, for requests in flight; what is left is cut.", maximum=86400)
-    )
-    max_connections: int = field(
-        default=10_000,
-        metadata=doc(
-            "Client connections; then idle ones make room, or the new one ends.", minimum=1, maximum=1_000_000
-        ),
-    )
-    max_connections_per_address: int | None = field(
-        default=None,
-        metadata=doc(
-            "The same for one client address, or one /64 of IPv6; trusted proxies are exempt.",
-            minimum=1,
-            maximum=1_000_000,
-        ),
-    )
-    max_requests_per_connection: int | None = field(
-        default=None,
-        metadata=doc("Then the connection ends; any number when absent.", minimum=1, maximum=1_000_000_000),
+    connections: ClientConnections = field(
+        default_factory=ClientConnections, metadata=doc("How many connections, and how long each lasts.")
     )

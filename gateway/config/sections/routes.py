@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from gateway.config.forms import Form
-from gateway.config.metadata import doc, timeout
+from gateway.config.metadata import doc, wait
 from gateway.config.sections.cors import Cors, RouteCors
 from gateway.types import Access, Oddity
 
@@ -32,7 +32,7 @@ class WebSocket:
         metadata=doc("Query parameter that may carry the token; removed before forwarding.", form=Form.NAME),
     )
     idle_timeout: float = field(
-        default=300.0, metadata=timeout("How long nothing may pass in either direction; then close code 4408.")
+        default=300.0, metadata=wait("How long nothing may pass in either direction; then close code 4408.")
     )
     max_per_user: int = field(
         default=100,

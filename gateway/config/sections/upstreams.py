@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from gateway.config.forms import Form
-from gateway.config.metadata import doc
-from gateway.config.metadata import timeout as wait
+from gateway.config.metadata import doc, wait
 
 
 @unique

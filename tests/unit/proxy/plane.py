@@ -212,7 +212,7 @@ class World:
                 max_head_bytes=MAX_HEAD,
                 head_timeout=HEAD,
                 body_timeout=BODY,
-                keepalive_timeout=KEEPALIVE,
+                idle_timeout=KEEPALIVE,
                 min_rate=MIN_RATE,
                 max_requests=max_requests,
             ),

@@ -32,7 +32,7 @@ async def test_told_then_closed_then_drained(caplog: pytest.LogCaptureFixture) -
         await drain(steps, steps, delay=0, patience=7)
     assert steps.taken == ["told", "closed", "drained for 7"]
     assert [record.getMessage() for record in caplog.records] == [
-        "draining drain_delay=0s drain_timeout=7s",
+        "draining delay=0s timeout=7s",
         "drained cut_connections=0",
     ]
     assert [record.levelno for record in caplog.records] == [logging.INFO, logging.INFO]
