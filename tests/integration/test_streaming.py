@@ -1,9 +1,13 @@
-"""Bodies of any size pass as they come, both ways, in bounded memory, however slow the one or the other side is."""
+"""Bodies of any size pass as they come, both ways, in bounded memory, however slow the one or the other side is.
+
+`STREAM_MIB=1024` in the environment makes the bodies 1 GiB each.
+"""
 
 import asyncio
 import contextlib
 import hashlib
 import http.client
+import os
 import random
 import threading
 import time
@@ -17,11 +21,21 @@ from tests.integration.scripted_upstream import Link, Received, Script, answers_
 
 MIB = 1024 * 1024
 BLOCK = random.Random(1).randbytes(MIB - 7)  # no multiple of anybody's buffer
-BLOCKS = 64
+BLOCKS = int(os.environ.get("STREAM_MIB", "256"))
 SIZE = BLOCKS * len(BLOCK)
-DIGEST = hashlib.sha256(BLOCK * BLOCKS).hexdigest()
-MOST_MEMORY = 16 * MIB
+MOST_MEMORY = 8 * MIB
 STALL = 0.5
+PATIENCE = 20.0
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for _ in range(BLOCKS):
+        digest.update(BLOCK)
+    return digest.hexdigest()
+
+
+DIGEST = _digest()
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +64,15 @@ def framing(is_chunked: bool) -> bytes:
     return b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % SIZE
 
 
-def source(*, is_chunked: bool) -> Script:
-    """The upstream sends it all."""
+def source(*, is_chunked: bool, stall: float = 0) -> Script:
+    """The upstream sends it all, with a pause in the middle."""
 
     async def script(link: Link, received: Received) -> None:
         await link.read_body(received)
         await link.send(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % framing(is_chunked))
-        for _ in range(BLOCKS):
+        for number in range(BLOCKS):
             await link.send(encoded(BLOCK, is_chunked))
+            await asyncio.sleep(stall if number == BLOCKS // 2 else 0)
         await link.send(b"0\r\n\r\n" if is_chunked else b"")
 
     return script
@@ -87,30 +102,43 @@ def download(client: RawClient, *, stall: float = 0) -> str:
     return digest.hexdigest()
 
 
-def upload(client: RawClient, *, is_chunked: bool) -> str:
+def upload(client: RawClient, *, is_chunked: bool, stall: float = 0) -> str:
     client.send(get("/required/x", bearer(), framing(is_chunked), method="POST"))
-    for _ in range(BLOCKS):
+    for number in range(BLOCKS):
         client.send(encoded(BLOCK, is_chunked))
+        time.sleep(stall if number == BLOCKS // 2 else 0)
     client.send(b"0\r\n\r\n" if is_chunked else b"")
     return client.read().body.decode()
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
-@pytest.mark.parametrize("stall", [0, STALL], ids=["fast", "slow-reader"])
-def test_s75_download(plane: Plane, is_chunked: bool, stall: float) -> None:
-    plane.upstream.play(source(is_chunked=is_chunked))
-    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=20) as client:
+@pytest.mark.parametrize(
+    ("reader", "writer"), [(0, 0), (STALL, 0), (0, STALL)], ids=["fast", "slow-reader", "slow-writer"]
+)
+def test_s75_download(plane: Plane, is_chunked: bool, reader: float, writer: float) -> None:
+    plane.upstream.play(source(is_chunked=is_chunked, stall=writer))
+    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=PATIENCE) as client:
         client.send(get("/required/x", bearer()))
-        assert download(client, stall=stall) == DIGEST
+        assert download(client, stall=reader) == DIGEST
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
-@pytest.mark.parametrize("stall", [0, STALL], ids=["fast", "slow-reader"])
-def test_s75_upload(plane: Plane, is_chunked: bool, stall: float) -> None:
-    plane.upstream.play(sink(stall=stall))
-    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=20) as client:
-        assert upload(client, is_chunked=is_chunked) == DIGEST
+@pytest.mark.parametrize(
+    ("reader", "writer"), [(0, 0), (STALL, 0), (0, STALL)], ids=["fast", "slow-reader", "slow-writer"]
+)
+def test_s75_upload(plane: Plane, is_chunked: bool, reader: float, writer: float) -> None:
+    plane.upstream.play(sink(stall=reader))
+    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=PATIENCE) as client:
+        assert upload(client, is_chunked=is_chunked, stall=writer) == DIGEST
     assert plane.upstream.only().size == SIZE
+
+
+def test_s75_download_by_http10(plane: Plane) -> None:
+    """Chunks end here, and the answer with its connection."""
+    plane.upstream.play(source(is_chunked=True))
+    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=PATIENCE) as client:
+        client.send(get("/public/x", version="HTTP/1.0"))
+        assert download(client) == DIGEST
 
 
 def test_s75_answer_that_ends_with_its_connection(plane: Plane) -> None:
@@ -121,7 +149,7 @@ def test_s75_answer_that_ends_with_its_connection(plane: Plane) -> None:
         link.close()
 
     plane.upstream.play(until_close)
-    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=20) as client:
+    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=PATIENCE) as client:
         client.send(get("/public/x"))
         assert download(client) == DIGEST
 
@@ -133,7 +161,7 @@ def test_both_directions_at_once(plane: Plane) -> None:
             await link.send(piece)
 
     plane.upstream.play(mirror)
-    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=20) as client:
+    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=PATIENCE) as client:
         client.send(get("/public/x", framing(is_chunked=False), method="POST"))
         sender = threading.Thread(target=lambda: [client.send(BLOCK) for _ in range(BLOCKS)])
         sender.start()
