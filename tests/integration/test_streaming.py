@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.integration.data_plane import Plane, bearer, get, post, running_plane
-from tests.integration.raw_client import RawClient
-from tests.integration.scripted_upstream import Link, Received, Script, answers_early, echo, plain
+from tests.integration.raw_client import RawClient, assert_refusal
+from tests.integration.scripted_upstream import Link, Received, Script, answers_early, echo, never_accepting_port, plain
 
 MIB = 1024 * 1024
 BLOCK = random.Random(1).randbytes(MIB - 7)  # no multiple of anybody's buffer
@@ -42,7 +42,16 @@ DIGEST = _digest()
 def module_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     limits = {"body_timeout": "2s"}
     folder = tmp_path_factory.mktemp("streaming")
-    with running_plane(folder, limits=limits, upstream={"response_timeout": "2s"}) as plane:
+    with (
+        never_accepting_port() as full,
+        running_plane(
+            folder,
+            limits=limits,
+            upstream={"response_timeout": "2s"},
+            further_upstreams={"full": {"servers": [f"http://127.0.0.1:{full}"], "connect_timeout": "2s"}},
+            routes=[{"path": "/full", "upstream": "full", "access": "public"}],
+        ) as plane,
+    ):
         # What is allocated once for every size: parsers, first connections, first chunks.
         for _ in range(20):
             plane.ask(post("/public/warm", b"x" * 300_000))
@@ -206,6 +215,21 @@ def test_s75_stalled_upstream_reader_stops_the_client(plane: Plane) -> None:
             while True:
                 sent += client.socket.send(BLOCK)
         assert 0 < sent < 64 * MIB
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
+def test_s75_body_waits_for_its_upstream_at_the_client(plane: Plane, is_chunked: bool) -> None:
+    with plane.bounded_memory(MOST_MEMORY), plane.connect(timeout=0.5) as client:
+        client.send(get("/full/x", b"Expect: 100-continue", framing(is_chunked), method="POST"))
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while True:
+                sent += client.socket.send(encoded(BLOCK, is_chunked))
+        assert 0 < sent < 64 * MIB
+        client.socket.settimeout(PATIENCE)
+        answer = client.read()
+        assert_refusal(answer, 504, "upstream_connect_timeout")
+        assert answer.interim == ()  # nobody has said that the body may come
 
 
 def test_s81_answers_to_pipelined_requests_do_not_pile_up(plane: Plane) -> None:
