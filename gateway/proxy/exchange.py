@@ -223,11 +223,12 @@ class Exchange:
         self._task = None
         self._upstream = upstream
         payload = self._encode_request(self._payload)
-        upstream.begin(self, b"%b\r\n%b\r\n%b" % (self._head, self._framing, payload))
         if self.awaits_continue and not self.body.is_complete and not self._payload:
             self.client.write(CONTINUE)
-        # Also with nothing left to read: only a reading connection notices that its client has gone.
+        # Also with nothing left to read: only a reading connection notices that its client has gone. Before sending,
+        # for that may fill the upstream, which stops the reading again.
         self.client.resume_unless_pipelined()
+        upstream.begin(self, b"%b\r\n%b\r\n%b" % (self._head, self._framing, payload))
         self.touch()
 
     def _encode_request(self, payload: bytes) -> bytes:
@@ -347,7 +348,7 @@ class Exchange:
 
     def on_upstream_writable(self, *, is_writable: bool) -> None:
         if is_writable:
-            self.client.resume_reading()
+            self.client.resume_unless_pipelined()
             self.touch()
         elif not self.body.is_complete:
             self.client.pause_reading()

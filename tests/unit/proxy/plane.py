@@ -64,14 +64,38 @@ ORIGIN = b"https://app.example"
 KEY = generate_key("HS256")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-CORS = CorsPolicy(
-    allow_origins=[ORIGIN.decode()],
-    allow_methods=["GET"],
-    allow_headers=["Authorization"],
-    expose_headers=[],
-    allow_credentials=False,
-    max_age=600,
-)
+CORS_OPTIONS: dict[str, Any] = {
+    "allow_origins": [ORIGIN.decode()],
+    "allow_methods": ["GET"],
+    "allow_headers": ["Authorization"],
+    "expose_headers": [],
+    "allow_credentials": False,
+    "max_age": 600,
+}
+CORS = CorsPolicy(**CORS_OPTIONS)
+
+
+class Defect(Exception):
+    """What nobody expects."""
+
+
+class Defective(PrefixReplacement):
+    """Its one defect stands for any that the code on a request's way might have."""
+
+    def apply(self, target: Target) -> bytes:
+        raise Defect
+
+
+class Stumbling(CorsPolicy):
+    """Fails once: on the way of a response, say, but not of the refusal that takes its place."""
+
+    __slots__ = ("has_stumbled",)
+
+    def fields(self, origin: bytes | None) -> bytes:
+        if not hasattr(self, "has_stumbled"):
+            self.has_stumbled = True
+            raise Defect
+        return super().fields(origin)
 
 
 @functools.cache
@@ -153,17 +177,6 @@ class Directory:
 
     def go_away(self) -> None:
         self.error = StoreUnavailable("The file is busy.")
-
-
-class Defect(Exception):
-    """What nobody expects."""
-
-
-class Defective(PrefixReplacement):
-    """Its one defect stands for any that the code on a request's way might have."""
-
-    def apply(self, target: Target) -> bytes:
-        raise Defect
 
 
 class World:
@@ -290,6 +303,7 @@ class World:
                 policy=public, prefix_replacement=PrefixReplacement(prefix="/moved", replacement="/old"), host=b"old"
             ),
             "/defect": plan(policy=public, prefix_replacement=Defective(prefix="/defect", replacement="/")),
+            "/stumbling": plan(policy=public, cors=Stumbling(**CORS_OPTIONS)),
             "/ws": plan(policy=RoutePolicy(access=Access.REQUIRED, is_stateless=True), websocket=sockets),
         }
         endpoints = RoutePlan(policy=public, pool=self._endpoints_pool, reaches_endpoints=True)

@@ -11,6 +11,7 @@ from gateway.http.cors import CorsPolicy
 from tests.unit.http.pieces import cuts
 from tests.unit.proxy.plane import (
     BODY,
+    CORS_OPTIONS,
     HEAD,
     KEEPALIVE,
     LINGER,
@@ -667,10 +668,7 @@ class Speechless(CorsPolicy):
 
 
 async def test_s84_a_defect_in_the_refusal_itself_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
-    policy = Speechless(
-        allow_origins=["*"], allow_methods=[], allow_headers=[], expose_headers=[], allow_credentials=False, max_age=1
-    )
-    async with running(cors=policy) as world:
+    async with running(cors=Speechless(**CORS_OPTIONS)) as world:
         client = await world.ask(NOWHERE)
         assert (client.received, client.ended) == (b"", "cut")
         assert messages(caplog) == ["request_failed"]

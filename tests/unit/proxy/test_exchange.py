@@ -1,0 +1,811 @@
+"""One request and its response: what passes, how it is framed, and that it ends in one way whatever happens."""
+
+from typing import Any
+
+import pytest
+
+from gateway.errors import Reason
+from gateway.types import Revocation, RevokedKind
+from tests.unit.proxy.plane import (
+    ALICE,
+    BOB,
+    BODY,
+    CONNECT,
+    MAX_TARGET,
+    OK,
+    OPENING,
+    ORIGIN,
+    READ,
+    RESPONSE,
+    SEND,
+    World,
+    answer,
+    bearer,
+    fresh_bearer,
+    messages,
+    post,
+    request,
+    running,
+)
+from tests.unit.proxy.transports import HIGH_WATER, Peer, settle
+
+GET = request(b"/open/x")
+ID = b"X-Request-Id: 0123456789"
+OUR_ID = ID + b"\r\n"
+ORIGIN_LINE = b"Origin: " + ORIGIN
+UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+EXPECT = b"Expect: 100-continue"
+
+
+def chunked(target: bytes, *lines: bytes, body: bytes = b"") -> bytes:
+    return request(target, b"Transfer-Encoding: chunked", *lines, method=b"POST", body=body)
+
+
+async def answered(world: World, raw: bytes, response: bytes) -> Peer:
+    """A client that has asked this and got that."""
+    client = await world.ask(raw)
+    world.app.peer.send(response)
+    await settle()
+    return client
+
+
+# What the upstream gets.
+
+
+async def test_what_only_the_gateway_says_comes_behind_what_the_client_says(world: World) -> None:
+    await world.ask(request(b"/app/x?y", bearer(), b"X-User-Id: 1", b"X-Forwarded-For: 9.9.9.9", b"Cookie: c", ID))
+    assert world.forwarded() == (
+        b"GET /app/x?y HTTP/1.1\r\nHost: a.example\r\nCookie: c\r\nX-Forwarded-For: 192.0.2.1\r\n"
+        b"X-Forwarded-Proto: http\r\nX-Request-Id: 0123456789\r\nX-Forwarded-Host: a.example\r\nX-User-Id: 7\r\n\r\n"
+    )
+
+
+async def test_another_prefix_and_host_of_the_routes(world: World) -> None:
+    await world.ask(request(b"/moved/x?y", ID))
+    assert world.forwarded() == (
+        b"GET /old/x?y HTTP/1.1\r\nHost: old\r\nX-Forwarded-Prefix: /moved\r\nX-Forwarded-For: 192.0.2.1\r\n"
+        b"X-Forwarded-Proto: http\r\nX-Request-Id: 0123456789\r\nX-Forwarded-Host: a.example\r\n\r\n"
+    )
+
+
+async def test_the_gateways_own_application_alone_is_told_the_clients_address(world: World) -> None:
+    client = await world.ask(post(b"/api/token/", b"{}", b"X-Gateway-Client-Address: 9.9.9.9"))
+    forwarded = world.endpoints.peer.read()
+    assert forwarded.count(b"X-Gateway-Client-Address") == 1
+    assert b"\r\nX-Gateway-Client-Address: 192.0.2.1\r\n" in forwarded
+    world.endpoints.peer.send(OK)
+    assert answer(client).status == 200
+
+
+async def test_s6_what_a_trusted_proxy_says_of_the_client_counts() -> None:
+    async with running(trusted=("10.0.0.0/8",)) as world:
+        line = b"X-Forwarded-For: 198.51.100.7"
+        for address, client_address in (("10.0.0.1", b"198.51.100.7, 10.0.0.1"), ("192.0.2.1", b"192.0.2.1")):
+            client = world.connect(address)
+            client.send(request(b"/open/x", line))
+            await settle()
+            assert b"\r\nX-Forwarded-For: %b\r\n" % client_address in world.forwarded()
+            world.app.peer.send(OK)
+        assert [found["client"] for found in world.log_lines()] == ["198.51.100.7", "192.0.2.1"]
+
+
+async def test_http_10_without_a_host_gets_the_upstreams(world: World) -> None:
+    await world.ask(b"GET /open/x HTTP/1.0\r\n\r\n")
+    forwarded = world.forwarded()
+    assert forwarded.startswith(b"GET /open/x HTTP/1.1\r\nHost: app.internal\r\n")
+    assert b"X-Forwarded-Host" not in forwarded
+
+
+# Who may pass.
+
+
+async def test_a_user_is_looked_up_when_its_token_is_first_seen(world: World) -> None:
+    line = fresh_bearer()
+    for _ in range(2):
+        client = await answered(world, request(b"/app/x", line), OK)
+        assert answer(client).status == 200
+    assert world.directory.asked == [ALICE]
+    assert [found["user"] for found in world.log_lines()] == [ALICE, ALICE]
+
+
+@pytest.mark.parametrize(("user_id", "code"), [("404", "user_not_found"), (BOB, "user_inactive")])
+async def test_a_user_who_is_none_does_not_pass(world: World, user_id: str, code: str) -> None:
+    client = await world.ask(request(b"/app/x", fresh_bearer(user_id)))
+    found = answer(client)
+    assert (found.status, found.code, found.closes) == (401, code, False)
+    assert world.app.attempts == 0
+    assert world.outcomes() == [(401, code)]
+
+
+async def test_when_nobody_can_tell_it_is_a_503_and_no_pass(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.directory.go_away()
+    client = await world.ask(request(b"/app/x", fresh_bearer()))
+    assert (found := answer(client)).status == 503
+    assert found.fields["retry-after"] == "1"
+    assert world.app.attempts == 0
+    assert messages(caplog) == ["user_lookup_failed The file is busy."]
+    assert world.outcomes() == [(503, "store_unavailable")]
+
+
+async def test_when_nobody_answers_it_is_a_503_in_time(world: World) -> None:
+    world.directory.may_answer.clear()
+    client = await world.ask(request(b"/app/x", fresh_bearer()))
+    await world.clock.turn(OPENING - 1)
+    assert client.received == b""
+    await world.clock.turn(1)
+    assert answer(client).code == "store_unavailable"
+    world.directory.may_answer.set()
+    await settle()
+    assert client.received == b""
+    assert world.app.attempts == 0
+
+
+async def test_s84_a_defect_of_the_directory_is_a_500(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.directory.error = RuntimeError("no such table")
+    client = await world.ask(request(b"/app/x", fresh_bearer()))
+    assert answer(client).code == "internal_error"
+    assert messages(caplog) == ["user_lookup_failed"]
+
+
+async def test_s84_a_defect_of_a_connector_is_a_500(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.app.error = RuntimeError("no such address family")  # type: ignore[assignment]
+    client = await world.ask(GET)
+    assert answer(client).code == "internal_error"
+    assert messages(caplog) == ["upstream_connect_failed"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "reason"),
+    [
+        (request(b"/nowhere"), 404, Reason.NO_ROUTE),
+        (request(b"/app/x"), 401, Reason.NOT_AUTHENTICATED),
+        (request(b"/app/x", b"Authorization: Bearer x"), 401, Reason.TOKEN_INVALID),
+        (request(b"/admin/x", bearer()), 403, Reason.PERMISSION_DENIED),
+        (request(b"/get/x", method=b"DELETE"), 405, Reason.METHOD_NOT_ALLOWED),
+        (request(b"/app/../x"), 400, Reason.BAD_TARGET),
+        (request(b"/" + b"x" * MAX_TARGET), 414, Reason.TARGET_TOO_LONG),
+        (request(b"/open/x", method=b"TRACE"), 501, Reason.METHOD_NOT_SUPPORTED),
+        (request(b"/open/x", b"Expect: more"), 417, Reason.EXPECTATION_FAILED),
+        (request(b"/open/x", b"Transfer-Encoding: gzip"), 400, Reason.BAD_FRAMING),
+        (chunked(b"/open/x", body=b"xyz\r\n"), 400, Reason.BAD_FRAMING),
+        (request(b"/ws", b"Upgrade: websocket", b"Connection: Upgrade"), 400, Reason.BAD_HANDSHAKE),
+    ],
+)
+async def test_who_may_not_pass_is_told_why_and_the_upstream_nothing(
+    world: World, raw: bytes, status: int, reason: Reason
+) -> None:
+    client = await world.ask(raw)
+    found = answer(client)
+    assert found.status == status
+    (line,) = world.log_lines()
+    assert (line["status"], line["reason"]) == (status, reason.value)
+    assert line["request_id"] == found.fields["x-request-id"]
+    assert line["bytes"] > 0
+    assert "date" in found.fields
+    assert found.fields.get("allow") == ("get, head" if status == 405 else None)
+    assert world.app.attempts == 0
+
+
+async def test_a_refused_head_request_has_no_body(world: World) -> None:
+    client = await world.ask(request(b"/nowhere", method=b"HEAD"))
+    raw = client.read()
+    assert raw.endswith(b"\r\n\r\n")
+    assert b"\r\nContent-Length: 0" not in raw
+    assert client.ended == ""
+
+
+async def test_a_token_that_was_good_is_asked_for_its_revocation(world: World) -> None:
+    await world.warm_up()
+    world.revocations.add(Revocation(kind=RevokedKind.TOKEN, id="t1", expires_at=2**40))
+    client = await world.ask(request(b"/app/x", bearer()))
+    assert answer(client).status == 401
+
+
+# Cross-origin.
+
+
+async def test_a_preflight_is_answered_without_a_token_and_without_the_upstream(world: World) -> None:
+    lines = (ORIGIN_LINE, b"Access-Control-Request-Method: GET")
+    client = await world.ask(request(b"/cors/x", *lines, method=b"OPTIONS"))
+    found = answer(client)
+    assert (found.status, found.closes) == (204, False)
+    assert found.fields["access-control-allow-origin"] == ORIGIN.decode()
+    assert world.outcomes() == [(204, None)]
+    assert world.app.attempts == 0
+    client.send(request(b"/cors/x", *lines, b"Connection: close", method=b"OPTIONS"))
+    assert answer(client).closes
+
+
+@pytest.mark.parametrize(
+    ("target", "lines", "method", "status"),
+    [
+        (b"/cors/x", (b"Access-Control-Request-Method: GET",), b"OPTIONS", 401),  # no origin
+        (b"/cors/x", (ORIGIN_LINE, b"Access-Control-Request-Method: GET"), b"GET", 401),  # no OPTIONS
+        (b"/app/x", (ORIGIN_LINE, b"Access-Control-Request-Method: GET"), b"OPTIONS", 401),  # the backend's affair
+    ],
+)
+async def test_s23_what_is_no_preflight_needs_a_token(
+    world: World, target: bytes, lines: tuple[bytes, ...], method: bytes, status: int
+) -> None:
+    client = await world.ask(request(target, *lines, method=method))
+    assert answer(client).status == status
+
+
+async def test_a_browser_can_read_refusals_and_answers(world: World) -> None:
+    refused = await world.ask(request(b"/cors/x", ORIGIN_LINE))
+    assert answer(refused).fields["access-control-allow-origin"] == ORIGIN.decode()
+    theirs = OK.replace(b"\r\n\r\n", b"\r\nAccess-Control-Allow-Origin: *\r\n\r\n")
+    passed = await answered(world, request(b"/cors/x", ORIGIN_LINE, bearer()), theirs)
+    assert answer(passed).fields["access-control-allow-origin"] == ORIGIN.decode()
+    left_alone = await answered(world, request(b"/app/x", ORIGIN_LINE, bearer()), theirs)
+    assert answer(left_alone).fields["access-control-allow-origin"] == "*"
+
+
+# Responses and their framing.
+
+KEPT, CLOSED = "", "closed"
+
+
+@pytest.mark.parametrize(
+    ("method", "response", "to_11", "to_10"),
+    [
+        pytest.param(
+            b"GET",
+            OK,
+            (b"Content-Length: 2\r\n\r\nok", KEPT),
+            (b"Content-Length: 2\r\nConnection: keep-alive\r\n\r\nok", KEPT),
+            id="length",
+        ),
+        pytest.param(
+            b"GET",
+            CHUNKED,
+            (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", KEPT),
+            (b"Connection: close\r\n\r\nhello", CLOSED),
+            id="chunked",
+        ),
+        pytest.param(
+            b"GET",
+            UNTIL_CLOSE,
+            (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", KEPT),
+            (b"Connection: close\r\n\r\nhello", CLOSED),
+            id="close",
+        ),
+        pytest.param(
+            b"HEAD",
+            OK[:-2],
+            (b"Content-Length: 2\r\n\r\n", KEPT),
+            (b"Content-Length: 2\r\nConnection: keep-alive\r\n\r\n", KEPT),
+            id="HEAD",
+        ),
+        pytest.param(
+            b"HEAD",
+            CHUNKED[:-15],
+            (b"\r\n\r\n", KEPT),
+            (b"Connection: keep-alive\r\n\r\n", KEPT),
+            id="HEAD-chunked",
+        ),
+        pytest.param(
+            b"GET",
+            b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+            (b"\r\n\r\n", KEPT),
+            (b"Connection: keep-alive\r\n\r\n", KEPT),
+            id="204",
+        ),
+        pytest.param(
+            b"GET",
+            b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+            (b"Content-Length: 9\r\n\r\n", KEPT),
+            (b"Content-Length: 9\r\nConnection: keep-alive\r\n\r\n", KEPT),
+            id="304",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_10", [False, True])
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_each_framing_is_one_that_the_client_knows(
+    world: World, method: bytes, response: bytes, to_11: Any, to_10: Any, is_10: bool, is_cut: bool
+) -> None:
+    lines = (b"Connection: keep-alive",) if is_10 else ()
+    client = await world.ask(request(b"/open/x", *lines, ID, method=method, version=b"1.0" if is_10 else b"1.1"))
+    for piece in [response[at : at + 1] for at in range(len(response))] if is_cut else [response]:
+        world.app.peer.send(piece)
+    if response is UNTIL_CLOSE:
+        world.app.peer.send_eof()
+    await settle()
+    end, fate = to_10 if is_10 else to_11
+    raw = client.read()
+    assert raw.startswith(b"HTTP/1.1 " + response.split(b" ")[1])  # always our version (RFC 9110 §2.5)
+    if is_cut and not is_10:
+        raw = raw.replace(b"1\r\nh\r\n1\r\ne\r\n1\r\nl\r\n1\r\nl\r\n1\r\no\r\n", b"5\r\nhello\r\n")
+    assert raw.endswith(end if end.startswith(b"\r\n") else OUR_ID + end)
+    assert client.ended == fate
+    (line,) = world.log_lines()
+    assert (line["status"], line.get("reason")) == (int(response.split(b" ")[1]), None)
+
+
+async def test_interim_responses_pass_to_who_knows_them(world: World) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    for version, expected in ((b"1.1", hints), (b"1.0", b"")):
+        client = await answered(world, request(b"/open/x", version=version), hints + CONTINUE)
+        assert client.read() == expected
+        world.app.peer.send(OK)
+        await settle()
+        assert answer(client).status == 200
+    assert world.outcomes() == [(200, None)] * 2
+
+
+async def test_an_event_stream_ends_with_its_token(world: World) -> None:
+    client = await world.ask(request(b"/known/x", bearer()))
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    world.app.peer.send(head + b"6\r\ndata:\n\r\n")
+    world.revocations.add(Revocation(kind=RevokedKind.TOKEN, id="t1", expires_at=2**40))
+    await world.clock.turn(1)
+    assert client.read().endswith(b"6\r\ndata:\n\r\n")
+    assert client.ended == "cut"
+    assert world.outcomes() == [(200, "token_revoked")]
+
+
+async def test_an_event_stream_that_ends_is_forgotten(world: World) -> None:
+    client = await world.ask(request(b"/known/x", bearer()))
+    world.app.peer.send(CHUNKED.replace(b"\r\n", b"\r\nContent-Type: text/event-stream\r\n", 1))
+    await settle()
+    assert client.read().endswith(b"0\r\n\r\n")
+    assert repr(world.long_exchanges) == "<LongExchanges watched=0 tunnels=0>"
+
+
+# Request bodies.
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_body_passes_as_it_comes(world: World, is_known: bool) -> None:
+    """`is_known`: the connection is there already; else the first piece waits for it."""
+    if is_known:
+        await world.warm_up()
+    client = await world.ask(post(b"/open/x", b"he", length=5))
+    assert world.forwarded().endswith(b"Content-Length: 5\r\n\r\nhe")
+    client.send(b"ll")
+    assert world.forwarded() == b"ll"
+    client.send(b"o")
+    assert world.forwarded() == b"o"
+    world.app.peer.send(OK)
+    assert answer(client).status == 200
+    assert len(world.app.peers) == 1
+    assert world.app.peer.ended == ""
+
+
+async def test_a_chunked_body_is_cut_anew_and_without_its_trailers(world: World) -> None:
+    client = await world.ask(chunked(b"/open/x", body=b"3;x=y\r\nhel"))
+    assert world.forwarded().endswith(b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n")
+    client.send(b"\r\n2\r\nlo\r\n")
+    assert world.forwarded() == b"2\r\nlo\r\n"
+    client.send(b"0\r\nX-User-Id: 1\r\n")
+    assert world.forwarded() == b""
+    client.send(b"\r\n")
+    assert world.forwarded() == b"0\r\n\r\n"
+    world.app.peer.send(OK)
+    assert answer(client).status == 200
+
+
+async def test_s80_a_body_is_not_read_before_admission(world: World) -> None:
+    world.directory.may_answer.clear()
+    client = await world.ask(post(b"/app/x", b"he", fresh_bearer(), length=5))
+    assert not client.is_read
+    client.send(b"llo")
+    world.app.hold()
+    world.directory.may_answer.set()
+    await settle()
+    assert (world.app.attempts, client.is_read) == (1, False)
+    world.app.go_on()
+    await settle()
+    assert client.is_read
+    assert world.forwarded().endswith(b"X-User-Id: 7\r\nContent-Length: 5\r\n\r\nhello")
+
+
+async def test_s13_a_body_that_breaks_its_framing_never_ends_properly(world: World) -> None:
+    client = await world.ask(chunked(b"/open/x", body=b"3\r\nhel\r\n"))
+    world.forwarded()
+    client.send(b"zz\r\n")
+    assert answer(client).code == "bad_framing"
+    await settle()
+    assert (world.forwarded(), world.app.peer.ended) == (b"", "cut")
+    assert client.has_eof
+
+
+@pytest.mark.parametrize("size", [10, 11])
+async def test_a_body_has_a_bound(world: World, size: int) -> None:
+    body = b"x" * size
+    client = await world.ask(post(b"/small/x", body))
+    if size == 10:
+        world.app.peer.send(OK)
+    found = answer(client)
+    assert (found.status, found.closes) == ((200, False) if size == 10 else (413, False))
+    assert len(world.app.peers) == (1 if size == 10 else 0)
+
+
+async def test_an_announced_body_over_its_bound_is_refused_before_it_comes(world: World) -> None:
+    client = await world.ask(post(b"/small/x", b"", EXPECT, length=11))
+    found = answer(client)
+    assert (found.status, found.closes) == (413, True)
+    assert world.app.attempts == 0
+
+
+async def test_a_chunked_body_over_its_bound_is_refused_where_it_exceeds_it(world: World) -> None:
+    client = await world.ask(chunked(b"/small/x", body=b"6\r\nhello \r\n"))
+    client.send(b"5\r\nworld\r\n")
+    await settle()
+    assert answer(client).code == "body_too_large"
+    assert not world.forwarded().endswith(b"world\r\n")
+    assert world.app.peer.ended == "cut"
+
+
+async def test_s17_a_client_that_waits_for_it_is_told_to_continue_when_it_has_been_let_in(world: World) -> None:
+    world.app.hold()
+    client = await world.ask(post(b"/open/x", b"", EXPECT, length=5))
+    assert client.received == b""
+    world.app.go_on()
+    await settle()
+    assert client.read() == CONTINUE
+    assert b"xpect" not in world.forwarded()
+    client.send(b"hello")
+    assert world.forwarded() == b"hello"
+    world.app.peer.send(CONTINUE + OK)  # an answer to a question that was not put
+    assert answer(client).status == 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        post(b"/open/x", b"he", EXPECT, length=5),  # it does not wait
+        post(b"/open/x", b"hello", EXPECT),
+        post(b"/open/x", b"", EXPECT),
+        request(b"/open/x", EXPECT),
+        post(b"/open/x", b"", EXPECT, length=5).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+async def test_nobody_else_is_told_to_continue(world: World, raw: bytes) -> None:
+    client = await world.ask(raw)
+    assert world.forwarded()
+    assert client.received == b""
+
+
+async def test_s17_who_is_refused_is_not_told_to_continue(world: World) -> None:
+    client = await world.ask(post(b"/app/x", b"", EXPECT, length=5))
+    assert (found := answer(client)).status == 401
+    assert found.closes
+
+
+async def test_an_early_answer_passes_and_ends_both_connections(world: World) -> None:
+    client = await world.ask(post(b"/open/x", b"he", length=500))
+    world.app.peer.send(OK[:-1])
+    client.send(b"llo")
+    assert world.forwarded().endswith(b"hello")  # it may still want it
+    world.app.peer.send(OK[-1:])
+    assert answer(client).closes
+    await settle()
+    assert world.app.peer.ended == "cut"
+    assert client.has_eof
+    client.send(b"more", GET)
+    assert client.received == b""
+    assert world.outcomes() == [(200, None)]
+
+
+async def test_an_early_answer_to_a_body_that_comes_whole_in_time(world: World) -> None:
+    client = await world.ask(post(b"/open/x", b"he", length=5))
+    world.app.peer.send(OK[:-1])
+    client.send(b"llo")
+    world.app.peer.send(OK[-1:])
+    await settle()
+    assert answer(client).closes  # that had been said already
+    assert (client.ended, world.app.peer.ended) == ("closed", "")
+
+
+# Backpressure (checklist 75).
+
+
+async def test_s75_reading_the_client_waits_for_the_upstream(world: World) -> None:
+    client = await world.ask(post(b"/open/x", b"", length=200_000))
+    world.app.peer.stop_taking()
+    client.send(b"x" * 50_000)
+    assert client.is_read
+    client.send(b"x" * 50_000)
+    assert not client.is_read
+    client.send(b"x" * 100_000)
+    world.app.peer.take()
+    await settle()
+    assert client.is_read
+    assert world.forwarded().count(b"x") >= 200_000
+
+
+async def test_s75_reading_waits_also_when_the_first_piece_was_too_much(world: World) -> None:
+    await world.warm_up()
+    world.app.peer.stop_taking()
+    client = world.connect()
+    client.send(post(b"/open/x", b"x" * (HIGH_WATER + 1), length=1_000_000))
+    assert not client.is_read
+    world.app.peer.take()
+    assert client.is_read
+
+
+async def test_s81_a_request_that_waits_behind_a_body_is_not_read_on_when_that_has_been_taken(world: World) -> None:
+    await world.warm_up()
+    world.app.peer.stop_taking()
+    client = world.connect()
+    client.send(post(b"/open/x", b"x" * (HIGH_WATER + 1)) + GET)
+    assert not client.is_read
+    world.app.peer.take()
+    assert not client.is_read
+    world.app.peer.send(OK)
+    assert client.is_read
+
+
+async def test_s75_a_full_upstream_does_not_stop_who_has_nothing_more_to_send(world: World) -> None:
+    await world.warm_up()
+    world.app.peer.stop_taking()
+    client = world.connect()
+    client.send(post(b"/open/x", b"x" * (HIGH_WATER + 1)))
+    assert client.is_read  # or nobody would notice that it leaves
+    client.leave()
+    await settle()
+    assert world.app.peer.ended == "cut"
+
+
+# Clients that leave (checklist 82).
+
+
+async def test_s82_a_client_that_leaves_during_the_look_up(world: World) -> None:
+    world.directory.may_answer.clear()
+    client = await world.ask(request(b"/app/x", fresh_bearer()))
+    client.leave()
+    await settle()
+    assert world.outcomes() == [(499, "client_gone")]
+    world.directory.may_answer.set()
+    await settle()
+    assert world.app.attempts == 0
+    assert world.log_lines() == []
+
+
+async def test_s82_a_client_that_leaves_during_the_connect(world: World) -> None:
+    world.app.hold()
+    client = await world.ask(GET)
+    client.leave()
+    await settle()
+    assert world.outcomes() == [(499, "client_gone")]
+    world.app.go_on()
+    await settle()
+    assert world.app.peers == []
+    assert world.log_lines() == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "sent", "status"),
+    [
+        (post(b"/open/x", b"he", length=5), b"", 499),
+        (GET, b"", 499),
+        (GET, OK[:10], 499),
+        (GET, OK[:-1], 200),
+        (GET, CHUNKED[:-5], 200),
+    ],
+)
+async def test_s82_a_client_that_leaves_takes_the_upstreams_request_along(
+    world: World, raw: bytes, sent: bytes, status: int
+) -> None:
+    client = await world.ask(raw)
+    if sent:
+        world.app.peer.send(sent)
+    client.leave()
+    await settle()
+    assert world.app.peer.ended == "cut"
+    assert world.outcomes() == [(status, "client_gone")]
+    assert (world.app.attempts, world.pool.servers[0].busy) == (1, 0)
+    assert world.pool.servers[0].health.is_up
+
+
+# Upstreams that fail.
+
+
+async def test_an_upstream_that_cannot_be_reached_is_a_502(world: World) -> None:
+    world.app.error = ConnectionRefusedError()
+    client = await world.ask(GET)
+    assert (found := answer(client)).code == "upstream_unreachable"
+    assert not found.closes
+    assert world.outcomes() == [(502, "upstream_unreachable")]
+
+
+async def test_a_response_that_is_cut_before_its_head_is_a_502(world: World) -> None:
+    client = await answered(world, post(b"/open/x", b"hello"), OK[:10])
+    world.app.peer.send_eof()
+    await settle()
+    assert (found := answer(client)).code == "upstream_broken"
+    assert not found.closes
+    assert world.outcomes() == [(502, "upstream_broken")]
+
+
+@pytest.mark.parametrize("sent", [OK[:-1], CHUNKED[:-5], CHUNKED[:-5] + b"z\r\n"])
+async def test_s72_a_response_that_is_cut_after_its_head_is_cut(world: World, sent: bytes) -> None:
+    client = await answered(world, GET + GET, sent[:-3])
+    world.app.peer.send(sent[-3:])
+    world.app.peer.send_eof()
+    await settle()
+    assert client.has_eof
+    assert not client.read().endswith(b"0\r\n\r\n")
+    assert world.outcomes() == [(200, "upstream_broken")]
+    assert world.app.attempts == 1
+
+
+async def test_s73_a_switch_that_nobody_asked_for_is_a_502(world: World) -> None:
+    client = await answered(
+        world, GET, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    )
+    assert answer(client).code == "upstream_broken"
+    assert world.app.peer.ended == "cut"
+
+
+# Sending again (checklist 77).
+
+
+async def two_servers_fail(world: World, raw: bytes, *, sent: bytes = b"") -> Peer:
+    client = await world.ask(raw)
+    for _ in range(2):
+        for backend in world.backends:
+            for peer in backend.peers:
+                if not peer.ended:
+                    if sent:
+                        peer.send(sent)
+                    peer.leave()
+        await settle()
+    return client
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"POST", b"PATCH"])
+async def test_s77_only_what_may_be_repeated_goes_to_another_server(method: bytes) -> None:
+    async with running(servers=2) as world:
+        client = await two_servers_fail(world, request(b"/open/x", method=method))
+        is_repeated = method not in (b"POST", b"PATCH")
+        assert sum(backend.attempts for backend in world.backends) == (2 if is_repeated else 1)
+        assert b" 502 " in client.read()
+        assert world.outcomes() == [(502, "upstream_broken")]
+
+
+@pytest.mark.parametrize(
+    ("raw", "sent"),
+    [
+        (GET, b"H"),  # the answer had begun
+        (post(b"/open/x", b"x").replace(b"POST", b"PUT"), b""),  # the body has gone
+        (post(b"/open/x", b"").replace(b"POST", b"PUT"), b""),
+    ],
+)
+async def test_s77_what_has_been_answered_or_had_a_body_goes_to_nobody_else(raw: bytes, sent: bytes) -> None:
+    async with running(servers=2) as world:
+        client = await two_servers_fail(world, raw, sent=sent)
+        assert sum(backend.attempts for backend in world.backends) == 1
+        assert answer(client).code == "upstream_broken"
+
+
+async def test_s77_the_next_server_gets_the_same_request() -> None:
+    async with running(servers=2) as world:
+        client = await world.ask(request(b"/open/x", ID, b"Cookie: c"))
+        first, second = world.backends
+        raw = first.peer.read()
+        first.peer.leave()
+        await settle()
+        assert second.peer.read() == raw
+        second.peer.send(OK)
+        assert answer(client).status == 200
+        assert world.outcomes() == [(200, None)]
+
+
+async def test_a_kept_connection_that_has_gone_stale_costs_nothing(world: World) -> None:
+    await world.warm_up()
+    stale = world.app.peer
+    client = await world.ask(GET)
+    assert stale.read()
+    stale.leave()
+    await settle()
+    assert world.app.attempts == 2
+    world.app.peer.send(OK)
+    assert answer(client).status == 200
+    assert world.pool.servers[0].health.is_up
+
+
+async def test_a_connection_that_has_just_been_opened_and_ends_is_not_tried_twice(world: World) -> None:
+    client = await world.ask(GET)
+    world.app.peer.leave()
+    await settle()
+    assert answer(client).code == "upstream_broken"
+    assert world.app.attempts == 1
+
+
+# Time.
+
+
+async def test_s82_an_upstream_that_does_not_accept_is_a_504_in_time(world: World) -> None:
+    world.app.hold()
+    client = await world.ask(GET)
+    await world.clock.turn(CONNECT)
+    assert answer(client).code == "upstream_connect_timeout"
+    assert world.outcomes() == [(504, "upstream_connect_timeout")]
+
+
+async def test_s82_an_upstream_that_does_not_answer_is_a_504_in_time(world: World) -> None:
+    client = await world.ask(GET)
+    await world.clock.turn(RESPONSE - 1)
+    world.app.peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")  # no answer
+    assert client.read().startswith(b"HTTP/1.1 103 ")
+    await world.clock.turn(1)
+    assert answer(client).code == "upstream_timeout"
+    await settle()
+    assert world.app.peer.ended == "cut"
+    assert not world.pool.servers[0].health.is_up
+    assert client.ended == ""
+
+
+async def test_s82_an_upstream_that_takes_nothing_is_a_504_in_time(world: World) -> None:
+    client = await world.ask(post(b"/open/x", b"", length=1_000_000))
+    world.app.peer.stop_taking()
+    client.send(b"x" * (HIGH_WATER + 1))
+    await world.clock.turn(SEND - 1)
+    assert client.received == b""
+    await world.clock.turn(1)
+    assert answer(client).code == "upstream_send_timeout"
+    assert not world.pool.servers[0].health.is_up
+
+
+async def test_an_upstream_that_stops_inside_of_its_answer_is_cut_off_in_time(world: World) -> None:
+    client = await answered(world, GET, OK[:-1])
+    await world.clock.turn(READ - 1)
+    assert client.ended == ""
+    await world.clock.turn(1)
+    assert client.ended
+    assert world.outcomes() == [(200, "upstream_stalled")]
+
+
+async def test_an_answer_may_take_its_time_as_long_as_it_moves(world: World) -> None:
+    client = await answered(world, GET, OK.replace(b"2", b"9")[:-2])
+    for _ in range(9):
+        await world.clock.turn(READ - 1)
+        world.app.peer.send(b"x")
+    assert answer(client).body == b"x" * 9
+
+
+async def test_s78_a_client_that_stops_inside_of_its_body_is_told_so(world: World) -> None:
+    client = await world.ask(post(b"/open/x", b"he", length=5))
+    await world.clock.turn(BODY - 1)
+    client.send(b"l")
+    await world.clock.turn(BODY - 1)
+    assert client.received == b""
+    await world.clock.turn(1)
+    found = answer(client)
+    assert (found.code, found.closes) == ("body_timeout", True)
+    assert world.pool.servers[0].health.is_up
+
+
+async def test_s78_a_client_that_stops_inside_of_its_body_behind_an_early_answer_is_cut(world: World) -> None:
+    client = await answered(world, post(b"/open/x", b"he", length=5), OK[:-1])
+    await world.clock.turn(BODY)
+    assert client.ended
+    assert world.outcomes() == [(200, "body_timeout")]
+
+
+async def test_the_next_request_starts_however_one_has_ended(world: World) -> None:
+    """Each end is the same end, so whatever waits behind it comes next."""
+    ends = [
+        (request(b"/nowhere"), None),
+        (request(b"/app/x", fresh_bearer("404")), None),
+        (GET, OK),
+        (request(b"/open/x", method=b"HEAD"), OK[:-2]),
+        (GET, CHUNKED),
+        (post(b"/open/x", b"x"), b"nonsense\r\n\r\n"),
+        (GET, OK),
+    ]
+    client = await world.ask(b"".join(raw for raw, _ in ends))
+    for _, response in ends:
+        if response is not None:
+            assert world.forwarded()
+            world.app.peer.send(response)
+        await settle()
+    statuses = [line["status"] for line in world.log_lines()]
+    assert statuses == [404, 401, 200, 200, 200, 502, 200]
+    assert client.read().count(b"HTTP/1.1 ") == len(ends)
+    assert client.ended == ""
