@@ -279,7 +279,6 @@ class Exchange:
         return Tunnel(self, upstream, plan.websocket)
 
     def on_response_head(self, response: Response, body: Body, payload: bytes) -> None:
-        self.status = response.status
         self._response_body = body
         to_http10 = self.request.version is HTTP10
         if body.is_chunked and is_event_stream(response):
@@ -295,6 +294,7 @@ class Exchange:
             to_http10=to_http10,
             close=self._closes,
         )
+        self.status = response.status  # from here on there is an answer, which can only be cut
         self._write(head + (self._encode_response(payload) if self._sends_chunks else payload))
         if not body.is_complete:
             self.touch()

@@ -717,6 +717,18 @@ async def test_a_connection_that_has_just_been_opened_and_ends_is_not_tried_twic
     assert world.app.attempts == 1
 
 
+async def test_s84_a_defect_on_the_way_of_a_response_is_a_500_and_says_nothing_of_the_server(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await answered(world, request(b"/stumbling/x"), OK)
+    found = answer(client)
+    assert (found.status, found.code, found.closes) == (500, "internal_error", True)
+    assert messages(caplog) == ["response_failed"]
+    assert world.outcomes() == [(500, "internal_error")]
+    assert world.pool.servers[0].health.is_up
+    assert world.app.attempts == 1
+
+
 # Time.
 
 
