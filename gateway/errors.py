@@ -187,6 +187,11 @@ ANSWERS: Final[dict[Reason, Answer]] = {
 }
 
 
+def printable(text: str) -> str:
+    """Text from outside for a message: nothing in it that a terminal would obey."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class GatewayError(Exception):
     """Root of what this program raises on purpose. `str()` is a sentence for the operator, free of secrets."""
 

@@ -7,15 +7,18 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gateway.auth.keyring import Keyring
 from gateway.composition.tokens import keyring_of
-from gateway.config.load import Document, read_secret_file
-from gateway.config.parse import UnavailableError
+from gateway.config.load import Document
 from gateway.config.sections.upstreams import UpstreamTls
 from gateway.errors import ConfigError, Problem
+from gateway.files import FileRefused, read_secret_file
 from gateway.server.certificates import CertificateRefused, Certificates
 from gateway.server.upstream_tls import TlsRefused, client_context
+
+_MAX_KEY_BYTES: Final = 1024 * 1024  # with a certificate and its chain in the same file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +72,11 @@ def _upstream_contexts_of(document: Document) -> Mapping[str, ssl.SSLContext]:
 
 
 def _client_context(tls: UpstreamTls, folder: Path) -> ssl.SSLContext:
-    key = None if tls.key is None else folder / tls.key
-    if key is not None:
+    ca, certificate, key = (None if name is None else folder / name for name in (tls.ca, tls.certificate, tls.key))
+    holder = certificate if key is None else key  # of the private key
+    if holder is not None:
         try:
-            read_secret_file(key)
-        except UnavailableError as unavailable:
-            raise TlsRefused("key", str(unavailable)) from None
-    return client_context(
-        ca=None if tls.ca is None else folder / tls.ca,
-        certificate=None if tls.certificate is None else folder / tls.certificate,
-        key=key,
-        is_verified=tls.verify,
-    )
+            read_secret_file(holder, max_bytes=_MAX_KEY_BYTES)
+        except FileRefused as refusal:
+            raise TlsRefused("certificate" if key is None else "key", str(refusal)) from None
+    return client_context(ca=ca, certificate=certificate, key=key, is_verified=tls.verify)

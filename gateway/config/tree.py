@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from gateway.errors import Problem
+from gateway.errors import Problem, printable
 
 _SHOWN_CHARS: Final = 60
 
@@ -67,7 +67,7 @@ Node: TypeAlias = Scalar | Table | Listing | Broken
 def show(text: str, *, max_chars: int = _SHOWN_CHARS) -> str:
     """Text of the file for a message: short, and nothing in it that a terminal would obey."""
     cut = text if len(text) <= max_chars else text[: max_chars - 1] + "…"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in cut)
+    return printable(cut)
 
 
 def below(path: str, key: str | int) -> str:

@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-import os
-import shlex
 import ssl
-import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
 from cryptography import x509
+
+from gateway.files import FileRefused, read_file, read_secret_file
 
 logger: Final = logging.getLogger("gateway")
 
@@ -72,8 +71,7 @@ class Certificates:
         return tuple(version)
 
     def _load(self) -> ssl.SSLContext:
-        pem = _read("certificate", self._certificate)
-        _read("key", self._key, is_secret=True)
+        pem = self._read()
         ends_at = _end_of(pem)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = self._min_version
@@ -91,26 +89,16 @@ class Certificates:
         logger.info("certificate_loaded valid until %s", ends_at.isoformat())
         return context
 
-
-def _read(setting: str, path: Path, *, is_secret: bool = False) -> bytes:
-    try:
-        with open(path, "rb", opener=_open_at_once) as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            content = stream.read(_MAX_BYTES) if stat.S_ISREG(mode) else b""
-    except FileNotFoundError:
-        raise CertificateRefused(setting, f"the file {path} does not exist") from None
-    except OSError as error:
-        raise CertificateRefused(setting, f"the file {path} cannot be read: {error.strerror}") from None
-    if not content:
-        raise CertificateRefused(setting, f"the file {path} is empty or no regular file")
-    # The group may read it: Kubernetes adds that bit to what it mounts for a user who is not root.
-    if is_secret and mode & stat.S_IRWXO:
-        raise CertificateRefused(setting, f"the file {path} is open to all; run: chmod o= {shlex.quote(str(path))}")
-    return content
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would hang
+    def _read(self) -> bytes:
+        """The certificate. Of the key it is enough to know that it may be used."""
+        setting = "certificate"
+        try:
+            pem = read_file(self._certificate, max_bytes=_MAX_BYTES)
+            setting = "key"
+            read_secret_file(self._key, max_bytes=_MAX_BYTES)
+        except FileRefused as refusal:
+            raise CertificateRefused(setting, str(refusal)) from None
+        return pem
 
 
 def _end_of(pem: bytes) -> datetime:

@@ -14,7 +14,7 @@ class Tls:
     certificate: str = field(
         metadata=doc("PEM file, the listener's own certificate first, then the chain; relative to this file.")
     )
-    key: str = field(metadata=doc("PEM file of its private key, without a password, closed to others."))
+    key: str = field(metadata=doc("PEM file of its private key, without a password, readable by its owner alone."))
     min_version: Literal["1.2", "1.3"] = field(default="1.2", metadata=doc("Oldest version that is spoken."))
 
 

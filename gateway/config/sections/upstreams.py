@@ -50,7 +50,8 @@ class UpstreamTls:
         default=None, metadata=doc("PEM file of the gateway's own certificate, for servers that ask for one.")
     )
     key: str | None = field(
-        default=None, metadata=doc("PEM file of its private key; in the file of the certificate when absent.")
+        default=None,
+        metadata=doc("PEM file of its private key, its owner's alone; in the file of the certificate when absent."),
     )
     server_name: str | None = field(
         default=None,

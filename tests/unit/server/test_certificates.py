@@ -57,8 +57,12 @@ def _fifo(pair: Pair) -> None:
     os.mkfifo(pair.key, 0o600)
 
 
-def _open_to_all(pair: Pair) -> None:
-    pair.key.chmod(0o604)
+def _open_to_others(pair: Pair) -> None:
+    pair.key.chmod(0o640)  # of root, to root: nobody hands it over
+
+
+def _too_large(pair: Pair) -> None:
+    pair.certificate.write_bytes(b"x" * (1024 * 1024 + 1))
 
 
 def _garbage(pair: Pair) -> None:
@@ -81,10 +85,11 @@ def _encrypted(pair: Pair) -> None:
 BAD: dict[str, tuple[Callable[[Pair], None], str, str]] = {
     "missing-key": (_missing_key, "key", "does not exist"),
     "missing-certificate": (_missing_certificate, "certificate", "does not exist"),
-    "folder": (_folder, "certificate", "regular file|cannot be read"),
+    "folder": (_folder, "certificate", "is a directory; name the file in it"),
     "empty": (_empty, "key", "is empty"),
-    "fifo": (_fifo, "key", "no regular file"),
-    "s88-open-to-all": (_open_to_all, "key", "run: chmod o= "),
+    "fifo": (_fifo, "key", "is not a regular file"),
+    "s88-open-to-others": (_open_to_others, "key", "run: chmod 600 "),
+    "too-large": (_too_large, "certificate", "is larger than 1024 KiB"),
     "garbage": (_garbage, "certificate", "no certificate in PEM"),
     "garbage-key": (_garbage_key, "key", "cannot be used"),
     "key-of-another": (_key_of_another, "key", "is not the key of the certificate"),
