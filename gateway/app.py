@@ -19,6 +19,7 @@ from gateway.composition.tokens import build_issuer, build_verifier
 from gateway.composition.upstreams import build_checks, build_endpoints_pool, build_pool
 from gateway.config.load import Document
 from gateway.config.model import Config
+from gateway.config.sections.listen import Listen
 from gateway.config.sections.upstreams import Upstream
 from gateway.endpoints.connection import require_c_parsers
 from gateway.http.addresses import Networks
@@ -42,6 +43,12 @@ def build(document: Document) -> "Gateway":
     return Gateway(document.config, read_credentials(document))
 
 
+def url_of(listen: Listen, port: int) -> str:
+    """Where it listens; `port` is the one that it got."""
+    host = f"[{listen.address}]" if ":" in listen.address else listen.address
+    return f"{'http' if listen.tls is None else 'https'}://{host}:{port}"
+
+
 class Gateway:
     """A running gateway: an async context manager that listens while it is entered and drains when it is left."""
 
@@ -61,10 +68,8 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """Where clients reach it, once started."""
-        address = self._config.listen.address
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, f"[{address}]" if ":" in address else address)
-        return f"{'http' if self._config.listen.tls is None else 'https'}://{host}:{self._port}"
+        """Where it listens, once started."""
+        return url_of(self._config.listen, self._port)
 
     async def __aenter__(self) -> Self:
         try:

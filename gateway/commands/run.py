@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
     from gateway.app import Gateway
     from gateway.config.model import Config
 
+logger: Final = logging.getLogger("gateway")
+
 _DETAILS: Final = """\
-SIGTERM and Ctrl-C let the requests in flight end (drain.timeout), then it exits with 0. A second one ends it at
-once.
+Once it listens it says so on standard error, with the address. SIGTERM and Ctrl-C let the requests in flight end
+(drain.timeout), then it exits with 0. A second one ends it at once.
 
 example:
   GATEWAY_SIGNING_KEY=... gateway run --config gateway.yaml"""
@@ -34,17 +37,17 @@ def execute(arguments: argparse.Namespace) -> int:
     from gateway.server.cores import usable_cores
     from gateway.server.lifecycle import run_until_signalled
 
-    document = load.load(arguments.config, os.environ)
+    config = (document := load.load(arguments.config, os.environ)).config
     gateway = app.build(document)
-    workers = document.config.workers
-    count = usable_cores() if workers == "auto" else workers
-    if count == 1:
+    workers = usable_cores() if config.workers == "auto" else config.workers
+    if workers == 1:
         # No supervisor: a sidecar has little memory, and whoever started this process watches it already.
-        return run_until_signalled(lambda: gateway)
-    return _supervise(gateway, document.config, count)
+        return run_until_signalled(lambda: gateway, on_serving=lambda: _announce(gateway.url, config, workers))
+    return _supervise(gateway, config, workers)
 
 
 def _supervise(gateway: "Gateway", config: "Config", workers: int) -> int:
+    from gateway.app import url_of
     from gateway.server.lifecycle import run_until_signalled
     from gateway.server.sockets import open_sockets
     from gateway.server.supervisor import Post, Supervisor
@@ -56,8 +59,15 @@ def _supervise(gateway: "Gateway", config: "Config", workers: int) -> int:
             lambda: run_until_signalled(lambda: gateway, lifeline=post.lifeline, on_serving=post.tell_serving)
         )
 
+    seats = open_sockets(config.listen.address, config.listen.port, seats=workers)
+    url = url_of(config.listen, seats[0][0].getsockname()[1])
     return Supervisor(
-        seats=open_sockets(config.listen.address, config.listen.port, seats=workers),
+        seats=seats,
         work=work,
+        on_serving=lambda: _announce(url, config, workers),
         drain_seconds=config.drain.delay + config.drain.timeout,
     ).run()
+
+
+def _announce(url: str, config: "Config", workers: int) -> None:
+    logger.info("listening url=%s workers=%d routes=%d", url, workers, len(config.routes))

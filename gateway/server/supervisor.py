@@ -69,11 +69,19 @@ def restart_pause(early_deaths: int) -> float:
 class Supervisor:
     """Keeps one worker in each seat; `seats` are their sockets. `work` is what a worker does, and gives its exit code.
 
-    `drain_seconds` is how long a worker may take to end.
+    `on_serving` is called once, when the first one serves. `drain_seconds` is how long a worker may take to end.
     """
 
-    def __init__(self, *, seats: Sequence[Sockets], work: Callable[[Post], int], drain_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        seats: Sequence[Sockets],
+        work: Callable[[Post], int],
+        on_serving: Callable[[], None],
+        drain_seconds: float,
+    ) -> None:
         self._work = work
+        self._on_serving = on_serving
         self._drain_seconds = drain_seconds
         self._seats = [
             _Seat(number=number, sockets=sockets, starts_at=0.0 if number == 1 else float("inf"))
@@ -172,6 +180,7 @@ class Supervisor:
             logger.info("worker_started worker=%d pid=%d", seat.number, seat.pid)
             if not self._has_served:
                 self._has_served = True
+                self._on_serving()
                 for other in self._seats:
                     other.starts_at = 0.0
             return

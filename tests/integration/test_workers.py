@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.integration import processes
-from tests.integration.data_plane import ENVIRONMENT, Plane, bearer, get, post, running_plane, settings
+from tests.integration.data_plane import ENVIRONMENT, ROUTES, Plane, bearer, get, post, running_plane, settings
 from tests.integration.raw_client import CutShort, RawClient
 from tests.integration.scripted_upstream import Link, Received, echo, plain, silent
 
@@ -205,6 +205,22 @@ def listening_ports(pid: int) -> set[int]:
             int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
         }
     return set()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_log_tells_once_where_it_listens(tmp_path: Path, workers: int) -> None:
+    values = settings(port=0, upstreams={"main": {"servers": ["http://127.0.0.1:9"]}}, folder=tmp_path)
+    config = processes.write_gateway_config(tmp_path, {**values, "workers": workers})
+    with gateway_process(config) as process:
+        assert process.stderr is not None
+        told = next(line.decode() for line in process.stderr if b" listening " in line)
+        found = re.search(rf" listening url=http://127\.0\.0\.1:(\d+) workers={workers} routes={len(ROUTES)}$", told)
+        assert found is not None, told
+        with RawClient(int(found[1])) as client:
+            client.send(get("/required/x"))
+            assert client.read().status == 401
+        process.terminate()
+        assert b" listening " not in process.stderr.read()
 
 
 # One gateway to its clients.

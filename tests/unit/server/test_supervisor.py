@@ -30,7 +30,9 @@ def work(post):
 WORK
 
 print("once")
-code = supervisor.Supervisor(seats=seats, work=work, drain_seconds=0.1).run()
+code = supervisor.Supervisor(
+    seats=seats, work=work, on_serving=lambda: print("on_serving", flush=True), drain_seconds=0.1
+).run()
 print("code", code, flush=True)
 """
 PATIENT = ["serve(post)", "wait(post)", "return 0"]
@@ -69,6 +71,16 @@ def test_what_was_printed_before_the_fork_is_printed_once() -> None:
         pids(process)
         process.signal(signal.SIGTERM)
         assert "once" not in process.end()[1]
+
+
+def test_it_is_told_once_that_somebody_serves() -> None:
+    with script(supervised(*PATIENT)) as process:
+        process.line_with("serves 1")
+        process.line_with("on_serving")
+        os.kill(int(process.line_with("serves 2").split()[2]), signal.SIGKILL)
+        process.line_with("serves 2")
+        process.signal(signal.SIGTERM)
+        assert "on_serving" not in process.end()[1]
 
 
 def test_first_worker_that_does_not_come_to_serve_ends_it_all_with_its_code() -> None:
