@@ -9,6 +9,7 @@ from typing import Final
 _CLOSE: Final = 0x8
 _IS_CONTROL: Final = 0x8
 _IS_MASKED: Final = 0x80
+_MAX_CONTROL_BYTES: Final = 125
 # Two bytes, eight of length, four of mask, and of a Close frame the two of its code.
 _MAX_HEADER_BYTES: Final = 16
 
@@ -89,7 +90,10 @@ class FrameScanner:
         if length >= 2**63:
             return FrameFault.MALFORMED
         opcode = header[0] & 0xF
-        if self._max_message_bytes is None or opcode & _IS_CONTROL:
+        if opcode & _IS_CONTROL:
+            # §5.5. They are in no message, so a long one would be the way around its bound.
+            return FrameFault.MALFORMED if length > _MAX_CONTROL_BYTES else None
+        if self._max_message_bytes is None:
             return None
         self._message_bytes = length if opcode else self._message_bytes + length
         return FrameFault.TOO_BIG if self._message_bytes > self._max_message_bytes else None

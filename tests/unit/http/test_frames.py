@@ -143,6 +143,17 @@ def test_s71_fragments_count_together_and_control_frames_between_them_do_not() -
     assert scanner.fault is FrameFault.TOO_BIG
 
 
+@pytest.mark.parametrize("max_message_bytes", [None, 1000])
+@pytest.mark.parametrize("opcode", [8, 9, 10, 11])
+@pytest.mark.parametrize("size", [126, 70_000])
+def test_s71_a_control_frame_is_short(opcode: int, size: int, max_message_bytes: int | None) -> None:
+    """RFC 6455 §5.5. No message counts it, so a longer one would pass the bound of messages."""
+    raw = frame(opcode, b"x" * 125, mask=MASK)
+    scanner = FrameScanner(max_message_bytes=max_message_bytes)
+    assert scanner.feed(raw + frame(opcode, b"x" * size, mask=MASK)) == len(raw)
+    assert scanner.fault is FrameFault.MALFORMED
+
+
 def test_s71_a_length_with_its_first_bit_set_is_no_length() -> None:
     raw = b"\x82\xff" + b"\x80" + b"\x00" * 7 + MASK
     scanner = FrameScanner()
