@@ -149,8 +149,11 @@ class Tunnel:
         self._finish()
 
     def waits_for_client(self) -> bool:
-        """Whether the client must take something before anything moves: then it must keep the pace of any reader."""
-        return self._client.is_writing_paused
+        """Whether the client must take something before anything moves: then it must keep the pace of any reader.
+
+        Not at the end: who takes a long frame slowly would put that off with every look at its pace.
+        """
+        return self._client.is_writing_paused and self._ending is None
 
     def on_client_writable(self, *, is_writable: bool) -> None:
         if self._has_told_client or self._is_upstream_at_end:

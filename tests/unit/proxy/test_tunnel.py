@@ -354,6 +354,14 @@ async def test_a_stalled_client_waits_for_itself(world: World) -> None:
     assert world.tunnel.waits_for_client()
 
 
+async def test_s71_a_client_that_takes_its_time_does_not_put_the_end_off(world: World) -> None:
+    """Else whoever keeps the pace of a slow reader would be served for as long as the present frame is, token or not."""
+    world.client.is_writing_paused = True
+    world.tunnel.on_upstream_bytes(HELLO[:4])
+    world.tunnel.end_early(Reason.TOKEN_EXPIRED)
+    assert not world.tunnel.waits_for_client()
+
+
 async def test_a_quiet_tunnel_is_ended(world: World) -> None:
     world.tunnel.on_deadline()
     assert world.client.written == frame(8, (4408).to_bytes(2, "big") + b"tunnel_idle")
