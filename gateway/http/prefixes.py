@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from gateway.errors import Reason, Refused
 from gateway.http.targets import Target
 
 
@@ -20,6 +21,12 @@ class PrefixReplacement:
         self.lines: Final = (b"X-Forwarded-Prefix: %b" % bare.encode(),) if bare else ()
 
     def apply(self, target: Target) -> bytes:
-        """The target for the upstream; the query stays as it is."""
+        """The target for the upstream; the query stays as it is.
+
+        Raises `Refused(BAD_TARGET)` where the rest of a path alone would name an authority: `/app//host/x`, RFC 3986
+        §4.2.
+        """
         path = self._replacement + target.path[self._cut :] or "/"
+        if path.startswith("//"):
+            raise Refused(Reason.BAD_TARGET)
         return (path + target.query).encode()

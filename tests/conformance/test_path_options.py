@@ -110,6 +110,7 @@ NEVER: dict[str, str] = {
     "endpoint-before-parameter": "/api/token;x/",
     "endpoint-behind-encoded-slash": "/api%2ftoken/",
     # Another oddity than the route allows, and where there is no route.
+    "authority-behind-a-prefix": "/app//evil.example/x",
     "only-semicolon": "/semicolon//x",
     "only-semicolon-encoded": "/semicolon/a%2fb",
     "only-slashes": "/slashes/x;y",
