@@ -49,26 +49,25 @@ FORWARDING: Final = frozenset(
     {
         b"FORWARDED",
         b"X_FORWARDED",
-        b"X_FORWARDED_FOR",
-        b"X_FORWARDED_HOST",
-        b"X_FORWARDED_PORT",
-        b"X_FORWARDED_PREFIX",
-        b"X_FORWARDED_PROTO",
-        b"X_FORWARDED_PROTOCOL",
-        b"X_FORWARDED_SCHEME",
-        b"X_FORWARDED_SERVER",
-        b"X_FORWARDED_SSL",
         b"X_REAL_IP",
         b"X_CLIENT_IP",
         b"X_CLUSTER_CLIENT_IP",
         b"TRUE_CLIENT_IP",
+        b"X_ORIGINAL_FORWARDED_FOR",
         b"X_ORIGINAL_URL",
         b"X_ORIGINAL_URI",
         b"X_ORIGINAL_HOST",
+        b"X_ORIGINAL_METHOD",
+        b"X_ENVOY_ORIGINAL_PATH",
         b"X_REWRITE_URL",
+        # Rack lets the proxy send the file that these lead to (CVE-2025-61780).
+        b"X_SENDFILE_TYPE",
+        b"X_ACCEL_MAPPING",
         fold(CLIENT_ADDRESS_FIELD.encode()),
     }
 )
+# There are more of these than anybody can list: X-Forwarded-Client-Cert is Envoy's identity, X-Forwarded-Uri a path.
+_FORWARDED_PREFIX: Final = b"X_FORWARDED_"
 
 
 class Use(IntEnum):
@@ -197,7 +196,8 @@ class RequestFieldUses(_FieldUses):
             return _DECIDING[lower]
         if lower in self._forwarded:
             return Use.FORWARDED
-        if fold(name) in self._dropped:
+        folded = fold(name)
+        if folded in self._dropped or folded.startswith(_FORWARDED_PREFIX):
             return Use.DROP
         return Use.PASS_ONCE if lower in _SINGLETONS else Use.PASS
 

@@ -247,7 +247,36 @@ def test_s6_forwarding_fields_are_the_gateways(plane: Plane) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"X-Original-URL: /admin", b"X-Rewrite-URL: /admin", b"X_Original_Url: /admin", b"X-Original-URI: /admin"]
+    "name",
+    [
+        "X-Forwarded-Client-Cert",  # Envoy's identity of a client
+        "X-Forwarded-Access-Token",
+        "X-Forwarded-By",
+        "x_forwarded_anything-else",
+        "X-Original-Forwarded-For",
+        "X-Original-Method",
+        # CVE-2025-61780: Rack takes from these which file the proxy is to send.
+        "X-Sendfile-Type",
+        "X-Accel-Mapping",
+        "x_accel_mapping",
+    ],
+)
+def test_s6_what_only_a_proxy_may_say_is_removed(plane: Plane, name: str) -> None:
+    for raw in (get("/public/x", f"{name}: forged".encode()), get("/required/x", bearer(), f"{name}: forged".encode())):
+        assert forwarded(plane, raw).folded(name) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"X-Original-URL: /admin",
+        b"X-Rewrite-URL: /admin",
+        b"X_Original_Url: /admin",
+        b"X-Original-URI: /admin",
+        b"X-Forwarded-Uri: /admin",
+        b"X-Forwarded-Path: /admin",
+        b"X-Envoy-Original-Path: /admin",
+    ],
 )
 def test_s24_other_paths_are_not_named_to_the_upstream(plane: Plane, line: bytes) -> None:
     received = forwarded(plane, get("/public/x", line))

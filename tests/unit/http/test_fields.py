@@ -60,6 +60,12 @@ def test_s4_no_spelling_of_a_hop_by_hop_or_forwarding_name_passes(folded: bytes,
     assert use in (Use.DROP, Use.CONNECTION, Use.TRANSFER_ENCODING, Use.UPGRADE)
 
 
+@given(st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", max_size=20), st.data())
+def test_s6_no_field_speaks_as_a_proxy(rest: str, data: st.DataObject) -> None:
+    """Proxies make new ones all the time: X-Forwarded-Client-Cert is an identity, X-Forwarded-Uri another path."""
+    assert USES.use_of(respelled(f"X_FORWARDED_{rest}", data)) is Use.DROP
+
+
 DECIDING = {
     "Host": Use.HOST,
     "Content-Length": Use.CONTENT_LENGTH,
