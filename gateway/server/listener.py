@@ -109,14 +109,13 @@ class Listener:
 
     async def _open(self, sock: socket.socket, peer: str, connection: ClientConnection) -> None:
         """Until the connection's protocol has its transport; whatever stands against that is the peer's doing."""
-        is_open = False
+        may_open = is_open = False
         try:
-            is_open = await self._introduce(sock, peer, connection)
-            if not is_open:
-                sock.close()
-                return
-            is_open = await self._connect(sock, peer, connection)
+            may_open = await self._introduce(sock, peer, connection)
+            is_open = may_open and await self._connect(sock, peer, connection)
         finally:
+            if not may_open:
+                sock.close()
             if not is_open:
                 self._plane.on_client_lost(connection)
 
