@@ -19,6 +19,7 @@ import contextlib
 import gc
 import logging
 import os
+import select
 import selectors
 import signal
 import sys
@@ -36,6 +37,7 @@ _YOUNG_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.5
 _DOUBLINGS: Final = 5
 _SERVES: Final = b"+"
+_SIGNAL_SECONDS: Final = 0.2
 _KILL_AFTER: Final = 5.0  # beyond the time to drain; a worker that is still there hangs
 
 
@@ -196,6 +198,10 @@ class Supervisor:
             if code and -code not in STOP_SIGNALS:  # which end a worker that has not begun to serve
                 logger.error("worker_died worker=%d pid=%d %s", seat.number, pid, how)
             return
+        if -code in STOP_SIGNALS and not self._has_served and self._has_signal_within(_SIGNAL_SECONDS):
+            # A signal to the whole group, of which the worker's death was heard first; it is read next.
+            seat.starts_at = float("inf")
+            return
         if not self._has_served:
             # It has said why itself, unless a signal ended it.
             if code < 0:
@@ -214,6 +220,9 @@ class Supervisor:
         logger.log(level, "worker_died worker=%d pid=%d %s restart_in=%gs", seat.number, pid, how, pause)
 
     # The end
+
+    def _has_signal_within(self, seconds: float) -> bool:
+        return bool(select.select([self._signals], [], [], seconds)[0])
 
     def _on_signals(self) -> None:
         for number in os.read(self._signals, 16):
