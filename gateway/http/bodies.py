@@ -69,6 +69,19 @@ class NoBody:
 NO_BODY: Final = NoBody()
 
 
+class UntoldBody(NoBody):
+    """Until a head has said where its body ends, and for ever when the head could not be read.
+
+    A client that is refused for it may still be sending, and must be able to read why.
+    """
+
+    __slots__ = ()
+    is_complete = False
+
+
+UNTOLD_BODY: Final = UntoldBody()
+
+
 class LengthBody:
     """`Content-Length` bytes; `length` is what was announced, `remaining` what has not come yet."""
 

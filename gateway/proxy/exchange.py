@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import Reason, Refused, StoreUnavailable
-from gateway.http.bodies import LAST_CHUNK, NO_BODY, Body, CloseBody, FramingError, encode_chunk, request_body
+from gateway.http.bodies import LAST_CHUNK, NO_BODY, UNTOLD_BODY, Body, FramingError, encode_chunk, request_body
 from gateway.http.cors import CorsPolicy
 from gateway.http.heads import HTTP10
 from gateway.http.replies import CONTINUE, no_content
@@ -40,9 +40,6 @@ _CONNECT_TIMEOUT: Final = Reason.UPSTREAM_CONNECT_TIMEOUT  # bound once: a look 
 # A length or a missing last chunk shows these, so the client gets what came before, and the answers before that one: a
 # reset would take along what the kernel still holds of them. To HTTP/1.0 an answer without a length has no other end.
 _BACKENDS_OWN_CUTS: Final = frozenset({Reason.UPSTREAM_BROKEN, Reason.UPSTREAM_STALLED})
-# Until a head has said where its body ends, and for ever when it could not be read: a client that is refused for it may
-# still be sending, and must be able to read why.
-_UNTOLD: Final = CloseBody()
 _CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for the log; nobody is there to receive it
 
 
@@ -80,7 +77,7 @@ class Exchange:
         self.origin = client.origin
         self.request = request
         self.started_at = started_at
-        self.body: Body = _UNTOLD
+        self.body: Body = UNTOLD_BODY
         self.plan: RoutePlan | None = None
         self.principal: Principal | None = None
         self.request_id = b""

@@ -8,6 +8,7 @@ from gateway.errors import Reason, Refused
 from gateway.http.bodies import (
     LAST_CHUNK,
     NO_BODY,
+    UNTOLD_BODY,
     Body,
     ChunkedBody,
     CloseBody,
@@ -173,6 +174,13 @@ def test_no_body_takes_nothing() -> None:
     NO_BODY.end()
     with pytest.raises(FramingError):
         NO_BODY.feed(b"a")
+
+
+def test_a_body_of_which_nothing_is_known_never_ends() -> None:
+    UNTOLD_BODY.end()
+    assert (UNTOLD_BODY.is_complete, UNTOLD_BODY.framing, UNTOLD_BODY.announced) == (False, b"", 0)
+    with pytest.raises(FramingError):
+        UNTOLD_BODY.feed(b"a")
 
 
 def test_s14_each_body_announces_itself_in_one_field_of_ours() -> None:
