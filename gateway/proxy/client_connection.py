@@ -146,9 +146,17 @@ class ClientConnection(asyncio.Protocol):
             self.pause_reading()
 
     def eof_received(self) -> bool:
-        exchange, transport = self.exchange, self._transport
-        # Over TLS the transport closes itself, and `connection_lost` follows.
-        return exchange is not None and exchange.on_client_eof() and transport is not None and transport.can_write_eof()
+        return self.exchange is not None and self.exchange.on_client_eof() and self._knows_halves
+
+    @property
+    def _knows_halves(self) -> bool:
+        """Whether one side can end alone. Over TLS it cannot: the transport ends, and `connection_lost` follows."""
+        return self._transport is not None and self._transport.can_write_eof()
+
+    def become_half_open(self) -> bool:
+        """The present request was the last. False where the connection cannot go on for the sake of its answer."""
+        self._requests_left = 0
+        return self._knows_halves
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

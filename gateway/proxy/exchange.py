@@ -21,6 +21,7 @@ from gateway.http.requests import Request
 from gateway.http.responses import Response, is_event_stream
 from gateway.http.rewriting import accepted_request_id, expects_continue, response_head
 from gateway.http.upgrades import Handshake
+from gateway.proxy import half_close
 from gateway.proxy.admission import UnknownUser
 from gateway.proxy.plan import RoutePlan
 from gateway.proxy.preparation import Prepared
@@ -375,12 +376,24 @@ class Exchange:
             self.refuse(reason)
 
     def on_client_eof(self) -> bool:
-        """The client sends nothing more: False, for that is how clients go away. Answers from before it may still take.
+        """The client sends nothing more. True: it may wait for the answer, and the connection ends with that.
 
-        At once, not when the connection is lost: that waits for a client that perhaps takes nothing more, either.
+        Else it is gone, at once, not when the connection is lost: that waits for a client that perhaps takes nothing
+        more, either. Answers from before it may still take.
         """
+        if self._may_be_waited_for() and self.client.become_half_open():
+            self._closes = True
+            if not self.status:
+                half_close.ask_later(self)
+            return True
         self.on_client_gone()
         return False
+
+    def _may_be_waited_for(self) -> bool:
+        """Whoever waits has sent a whole request and ends its side right behind it, which a quick answer overtakes."""
+        if not self.body.is_complete or self._handshake is not None or self.request.version is HTTP10:
+            return False  # HTTP/1.0 has no interim answers to ask by
+        return not self.status or self.client.plane.now() - self.started_at < half_close.FIRST_PAUSE
 
     def end_early(self, reason: Reason) -> None:
         """An event stream whose token has ended, or its user: it is cut, and the client comes back or does not."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.data_plane import Plane, chunked, get, running_plane
+from tests.integration.data_plane import Plane, chunked, get, post, running_plane
 from tests.integration.raw_client import CutShort, assert_refusal
 from tests.integration.scripted_upstream import Link, Received, answers, echo, plain, silent
 
@@ -121,6 +121,46 @@ def test_refused_client_that_sends_on_gets_its_answer_and_an_end(plane: Plane) -
                 client.socket.sendall(b"x")
                 time.sleep(0.05)
         assert time.monotonic() - begun < LINGER + ROOM
+
+
+# Clients that end their own side and wait for the answer.
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.6], ids=["at-once", "asked-in-between"])
+@pytest.mark.parametrize("raw", [get("/public/x"), post("/public/x", b"body")], ids=["get", "post"])
+def test_half_closed_client_gets_its_answer_and_an_end(plane: Plane, raw: bytes, wait: float) -> None:
+    body = b"x" * 3_000_000
+
+    async def takes_its_time(link: Link, received: Received) -> None:
+        await link.read_body(received)
+        await asyncio.sleep(wait)
+        await link.send(plain(body))
+
+    plane.upstream.play(takes_its_time)
+    with plane.connect() as client:
+        client.send(raw)
+        client.finish_sending()
+        answer = client.read()
+        assert (answer.status, answer.body, answer.field("connection")) == (200, body, "close")
+        assert [interim.status for interim in answer.interim] == ([100] if wait else [])
+        assert client.rest() == b""
+        assert not client.was_reset
+
+
+def test_half_closed_client_gets_what_it_pipelined(plane: Plane) -> None:
+    with plane.connect() as client:
+        client.send(get("/public/1") + get("/required/2") + get("/public/3"))
+        client.finish_sending()
+        assert [client.read().status for _ in range(3)] == [200, 401, 200]
+        assert client.rest() == b""
+
+
+def test_half_closed_client_that_is_refused_is_told_so(plane: Plane) -> None:
+    with plane.connect() as client:
+        client.send(get("/required/x"))
+        client.finish_sending()
+        assert_refusal(client.read(), 401)
+        assert client.rest() == b""
 
 
 # Many clients (checklist 81).

@@ -93,7 +93,8 @@ def test_s82_client_gone_ends_the_upstream_request(plane: Plane, raw: bytes, is_
         plane.upstream.wait_until(lambda: "/public/x" in plane.upstream.targets())
         if leave == "reset":
             client.vanish()
-    assert plane.upstream.wait_until(lambda: plane.upstream.open_links() == 0) < 0.3
+    # Who closes may be waiting all the same and is asked first (`proxy.half_close`); a reset tells it all.
+    assert plane.upstream.wait_until(lambda: plane.upstream.open_links() == 0) < (0.3 if leave == "reset" else 1.5)
 
 
 def test_s82_client_gone_inside_the_answer_ends_the_upstream_request(plane: Plane) -> None:

@@ -86,6 +86,7 @@ class Clients:
             self.converse: 30,
             self.pipeline: 20,
             self.drip: 4,
+            self.half_close: 4,
             self.leave: 10,
             self.break_off: 6,
             self.be_refused: 4,
@@ -159,6 +160,15 @@ class Clients:
         visit.client.send_in_pieces((raw[at : at + step] for at in range(0, len(raw), step)), pause=0.004)
         time.sleep(self._chance.uniform(0, 0.1))
         visit.read(sent)
+
+    def half_close(self, visit: Visit) -> None:
+        """Ask, end one side, and wait for the answer."""
+        sent, raw = self._request(most=50_000)
+        visit.client.send(raw)
+        visit.client.finish_sending()
+        # The answer may be quicker than the end of this side, and so without a word of its own.
+        if visit.read(sent) and (rest := visit.client.rest()):
+            self._ledger.violate("more than was asked for", rest, sent)
 
     def leave(self, visit: Visit) -> None:
         """Ask, and be gone before the answer or inside of it."""
