@@ -147,10 +147,12 @@ class LongExchanges:
             user_id = self._suspects.pop()
             try:
                 user = await self._directory.find_by_id(user_id)
-            except StoreUnavailable:
+            except Exception as error:
                 # Nobody can tell. What was known when they were admitted goes on counting until somebody can.
                 self._suspects.add(user_id)
-                return
+                if isinstance(error, StoreUnavailable):
+                    return
+                raise
             if user is None:
                 self._end_all_of(user_id, Reason.USER_NOT_FOUND)
             elif not user.is_active:

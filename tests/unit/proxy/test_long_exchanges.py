@@ -24,6 +24,7 @@ class Directory(SqliteUserDirectory):
     """A directory that can go away, and that says who was asked for."""
 
     is_away = False
+    has_defect = False
 
     def __init__(self, path: Path) -> None:
         super().__init__(SqliteFile.open(path), login_attribute="username")
@@ -33,6 +34,8 @@ class Directory(SqliteUserDirectory):
         self.asked.append(user_id)
         if self.is_away:
             raise StoreUnavailable("The file is busy.")
+        if self.has_defect:
+            raise LookupError("a defect")
         return await super().find_by_id(user_id)
 
 
@@ -193,6 +196,17 @@ async def test_while_the_store_is_away_nobody_is_ended_and_nobody_forgotten(worl
     await until(lambda: len(world.directory.asked) > 1)
     assert gone.ended == []
     world.directory.is_away = False
+    await until(lambda: bool(gone.ended))
+
+
+async def test_s71_what_nobody_foresaw_saves_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    gone = Stream(route_plan(), "999")
+    world.exchanges.watch(gone)
+    world.directory.has_defect = True
+    world.exchanges.on_users_changed({"999"})
+    await until(lambda: len(world.directory.asked) > 1)
+    assert "LookupError: a defect" in caplog.text
+    world.directory.has_defect = False
     await until(lambda: bool(gone.ended))
 
 

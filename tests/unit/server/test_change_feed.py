@@ -25,6 +25,7 @@ class Store(SqliteStateStore):
     """A store that can go away, and that says when it was asked."""
 
     is_away = False
+    has_defect = False
     asked = 0
     purged_at: int | None = None
 
@@ -32,6 +33,8 @@ class Store(SqliteStateStore):
         self.asked += 1
         if self.is_away:
             raise StoreUnavailable("The file is busy.")
+        if self.has_defect:
+            raise LookupError("a defect")
         return await super().revocations_since(position)
 
     async def purge(self, now: int) -> None:
@@ -183,3 +186,18 @@ async def test_while_the_store_is_away_what_is_known_counts_and_the_log_says_so_
     await until(lambda: world.revocations.is_revoked("t2", None))
     await until(lambda: len(caplog.records) == 2)
     assert caplog.records[1].getMessage() == "store_recovered"
+
+
+async def test_s57_what_nobody_foresaw_does_not_end_the_feed(
+    world: World, following: asyncio.Task[None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without it tokens revoked elsewhere and users disabled would pass until the next start."""
+    world.store.has_defect = True
+    await world.revoke("t1")
+    asked = world.store.asked
+    await until(lambda: world.store.asked > asked + 5)
+    assert [record.getMessage() for record in caplog.records] == ["store_unavailable"]
+    assert caplog.records[0].exc_info is not None
+
+    world.store.has_defect = False
+    await until(lambda: world.revocations.is_revoked("t1", None))
