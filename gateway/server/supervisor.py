@@ -135,12 +135,17 @@ class Supervisor:
         sys.stdout.flush()  # or the worker would write it once more
         # A signal that came before the worker has left the supervisor's handlers would be lost in it.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        pid = os.fork()
+        pid = _fork(seat)
         if pid == 0:
             self._become_worker(seat, status, status_end, blocked)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(status_end)
-        seat.pid, seat.status, seat.started_at = pid, status, time.monotonic()
+        seat.started_at = time.monotonic()
+        if pid is None:
+            os.close(status)
+            self._on_death(seat, 0, os.EX_OSERR)
+            return
+        seat.pid, seat.status = pid, status
         self._selector.register(status, selectors.EVENT_READ, lambda: self._on_status(seat))
 
     def _become_worker(self, seat: _Seat, status: int, status_end: int, blocked: set[int | signal.Signals]) -> NoReturn:
@@ -193,7 +198,7 @@ class Supervisor:
         self._on_death(seat, pid, os.waitstatus_to_exitcode(ended))
 
     def _on_death(self, seat: _Seat, pid: int, code: int) -> None:
-        how = f"signal={signal.Signals(-code).name}" if code < 0 else f"code={code}"
+        how = f"signal={_signal_name(-code)}" if code < 0 else f"code={code}"
         if self._is_stopping:
             if code and -code not in STOP_SIGNALS:  # which end a worker that has not begun to serve
                 logger.error("worker_died worker=%d pid=%d %s", seat.number, pid, how)
@@ -280,6 +285,22 @@ class Supervisor:
         for seat in self._seats:
             for sock in seat.sockets:
                 sock.close()
+
+
+def _fork(seat: _Seat) -> int | None:
+    """As `os.fork`; None when the system has no room for one more process now, which must not end those that serve."""
+    try:
+        return os.fork()
+    except OSError as error:
+        logger.error("fork_failed worker=%d %s", seat.number, error.strerror)  # noqa: TRY400  (a stack says nothing)
+        return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)  # most real-time signals have no name
 
 
 def _tell(status_end: int) -> None:

@@ -106,14 +106,40 @@ def test_worker_that_raises_is_logged_and_does_not_become_a_second_supervisor() 
     assert "LookupError: a defect" in lines
 
 
-def test_dead_worker_is_replaced_in_its_seat() -> None:
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN + 6, "40")])
+def test_dead_worker_is_replaced_in_its_seat(number: int, name: str) -> None:
     with script(supervised(*PATIENT)) as process:
         first, second = pids(process)
-        os.kill(second, signal.SIGKILL)
-        assert f"worker=2 pid={second} signal=SIGKILL restart_in=0s" in process.line_with("worker_died")
+        os.kill(second, number)
+        assert f"worker=2 pid={second} signal={name} restart_in=0s" in process.line_with("worker_died")
         seat, pid = process.line_with("serves").split()[1:]
         assert seat == "2"
         assert int(pid) not in (first, second)
+
+
+NO_ROOM_FOR_THE_THIRD = """
+import os
+system_fork, forks = os.fork, []
+
+def fork():
+    forks.append(None)
+    if len(forks) == 3:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return system_fork()
+
+os.fork = fork
+"""
+
+
+def test_a_worker_that_the_system_has_no_room_for_comes_later_and_the_others_stay() -> None:
+    with script(NO_ROOM_FOR_THE_THIRD + supervised(*PATIENT)) as process:
+        first, second = pids(process)
+        os.kill(second, signal.SIGKILL)
+        assert "Resource temporarily unavailable" in process.line_with("fork_failed worker=2")
+        process.line_with("serves 2")
+        os.kill(first, 0)
+        process.signal(signal.SIGTERM)
+        assert process.end()[1][-1] == "code 0"
 
 
 def test_workers_hold_their_own_descriptors_only() -> None:
