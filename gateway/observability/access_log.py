@@ -29,9 +29,9 @@ _LINE: Final = (
 )
 
 
-@lru_cache(maxsize=512)  # strangers' input, at most 512 × 8 KiB; paths repeat
-def _quoted_path(target: str) -> str:
-    return quote(target.partition("?")[0][:_MAX_PATH])
+@lru_cache(maxsize=512)  # strangers' input, at most 512 × 2 KiB; paths repeat
+def _quoted_path(beginning: str) -> str:
+    return quote(beginning.partition("?")[0])
 
 
 def _rarely_told(reason: str | None, bytes_received: int | None, close_code: int | None) -> str:
@@ -82,7 +82,7 @@ class AccessLog:
                 (now - second) * 1000,
                 quote(client),
                 quote(method),
-                _quoted_path(target),
+                _quoted_path(target[:_MAX_PATH]),
                 status,
                 bytes_sent,
                 duration * 1000,

@@ -1,5 +1,7 @@
 """The grammar of a head: what is taken, and that nothing else is."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -128,3 +130,14 @@ def test_s73_bad_status_lines_are_refused(line: bytes) -> None:
     for _ in range(2):
         with pytest.raises(MalformedHeadError):
             parse_status_line(line)
+
+
+def test_s83_long_request_lines_are_not_remembered() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(600):
+            assert parse_request_line(b"GET /%b%d HTTP/1.1" % (b"x" * 30_000, number))[0] == "GET"
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2 * 1024**2

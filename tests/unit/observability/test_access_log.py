@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import select
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +122,22 @@ async def test_s86_paths_are_bounded(log: AccessLog, stream: Stream, write: Call
     write(target="/" + "x" * 8000)
     log.flush()
     assert len(stream.records[0]["path"]) == 512
+
+
+async def test_s83_long_paths_are_not_remembered_whole(
+    log: AccessLog, stream: Stream, write: Callable[..., None]
+) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(600):
+            write(target=f"/{number}" + "x" * 30_000)
+        log.flush()
+        stream.blocks.clear()
+        stream.truncate(0)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 3 * 1024**2
 
 
 async def test_lines_are_written_together_and_soon(log: AccessLog, stream: Stream, write: Callable[..., None]) -> None:
