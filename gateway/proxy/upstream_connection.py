@@ -18,6 +18,8 @@ logger: Final = logging.getLogger("gateway")
 
 # nginx's proxy_buffer_size is 4–8 KiB; backends with many cookies need more, none needs 64 KiB.
 MAX_RESPONSE_HEAD_BYTES: Final = 64 * 1024
+# The final head and what precedes it. A read full of 1xx heads held the loop for 110 ms, and one comes after the other.
+_MAX_HEADS_AT_ONCE: Final = 16
 
 
 class TunnelReceiver(Protocol):
@@ -238,7 +240,7 @@ class UpstreamConnection(asyncio.Protocol):
     # The response
 
     def _on_head_bytes(self, exchange: ResponseReceiver, data: bytes) -> None:
-        while True:
+        for _ in range(_MAX_HEADS_AT_ONCE):
             end = data.find(b"\r\n\r\n") + 4
             if (end if end >= 4 else len(data)) > MAX_RESPONSE_HEAD_BYTES:
                 raise Refused(Reason.UPSTREAM_BROKEN)
@@ -255,6 +257,8 @@ class UpstreamConnection(asyncio.Protocol):
             # The gateway answers Expect itself, so a 100 from the backend answers a question that was not put.
             if response.status != 100:
                 exchange.on_interim_response(response)
+        else:
+            raise Refused(Reason.UPSTREAM_BROKEN)
         if self.owner.is_suspect:
             self.owner.on_answer()
         self._buffer = b""

@@ -105,6 +105,7 @@ BROKEN: dict[str, bytes] = {
     "switch-after-hints": b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n",
     "huge-head": OK + b"X-A: " + b"b" * 100_000 + b"\r\n" + BODY,
     "head-without-end": OK + b"X-A: b\r\n" * 20_000,
+    "continue-flood": b"HTTP/1.1 100 Continue\r\n\r\n" * 16 + OK + BODY,
     "interim-alone": b"HTTP/1.1 100 Continue\r\n\r\n",
 }
 # How a row's connection ends when the answer does not end by itself.
@@ -168,6 +169,7 @@ GOOD: dict[str, Good] = {
     "1.0-keep-alive": Good(raw=b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + BODY),
     "close": Good(raw=OK + b"Connection: close\r\n" + BODY, stays=False),
     "rfc9110-15.2-continue-unasked": Good(raw=b"HTTP/1.1 100 Continue\r\n\r\n" + OK + BODY),
+    "continue-unasked-often": Good(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 15 + OK + BODY),
     "rfc8297-hints": Good(raw=b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK + BODY, interim=(103,)),
     "rfc2518-processing": Good(raw=b"HTTP/1.1 102 Processing\r\n\r\n" * 3 + OK + BODY, interim=(102, 102, 102)),
     "204": Good(raw=b"HTTP/1.1 204 No Content\r\n\r\n", status=204, body=b"", ended="head"),
