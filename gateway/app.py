@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.auth.revocation import RevocationList
 from gateway.composition.credentials import Credentials, read_credentials
-from gateway.composition.data_plane import build_admission, build_data_plane
+from gateway.composition.data_plane import build_admission, build_caps, build_rules
 from gateway.composition.endpoints import build_endpoints, build_hashing
 from gateway.composition.routes import build_cors, build_routes
 from gateway.composition.state import State, open_state
@@ -154,13 +154,12 @@ class Gateway:
             endpoints=self._start_endpoints_pool(runner),
             cors=cors,
         )
-        return build_data_plane(
-            config,
-            admission=admission,
-            routes=routes,
-            cors=cors,
-            long_exchanges=long_exchanges,
+        return DataPlane(
+            rules=build_rules(config, admission=admission, routes=routes, cors=cors),
+            caps=build_caps(config),
             access_log=self._open_access_log(loop),
+            long_exchanges=long_exchanges,
+            clock=time.time,
             loop=loop,
         )
 

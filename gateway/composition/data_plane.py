@@ -1,7 +1,5 @@
 """Configuration → the data plane: who may pass, how heads are read and written, what a client may take."""
 
-import asyncio
-import time
 from typing import Final
 
 from gateway.auth.bearer import BearerReader
@@ -19,11 +17,9 @@ from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
 from gateway.http.routes import RouteTable
 from gateway.interfaces import UserDirectory
-from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
 from gateway.proxy.connection_caps import ConnectionCaps
-from gateway.proxy.data_plane import DataPlane
-from gateway.proxy.long_exchanges import LongExchanges
+from gateway.proxy.data_plane import PlaneRules
 from gateway.proxy.plan import ClientLimits, RoutePlan
 from gateway.proxy.preparation import Preparation
 
@@ -51,34 +47,29 @@ def build_admission(
     )
 
 
-def build_data_plane(
-    config: Config,
-    *,
-    admission: Admission,
-    routes: RouteTable[RoutePlan],
-    cors: CorsPolicy | None,
-    long_exchanges: LongExchanges,
-    access_log: AccessLog | None,
-    loop: asyncio.AbstractEventLoop,
-) -> DataPlane:
+def build_rules(
+    config: Config, *, admission: Admission, routes: RouteTable[RoutePlan], cors: CorsPolicy | None
+) -> PlaneRules:
     """`cors` is for answers where no route was found; the routes have theirs."""
-    limits = config.limits
     proxies = Networks(config.listen.trusted_proxies)
-    return DataPlane(
+    return PlaneRules(
         admission=admission,
         preparation=_preparation(config, routes, trusts_peer=False),
         trusted_preparation=_preparation(config, routes, trusts_peer=True),
         trusted_proxies=TrustedProxies(proxies) if proxies else None,
         replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),
         cors=cors,
-        limits=_client_limits(limits),
-        caps=ConnectionCaps(
-            total=limits.connections.max, per_address=limits.connections.max_per_address, exempt=proxies
-        ),
-        access_log=access_log,
-        long_exchanges=long_exchanges,
-        clock=time.time,
-        loop=loop,
+        limits=_client_limits(config.limits),
+    )
+
+
+def build_caps(config: Config) -> ConnectionCaps:
+    """Trusted proxies carry the requests of many clients, so they are many clients' worth of connections."""
+    connections = config.limits.connections
+    return ConnectionCaps(
+        total=connections.max,
+        per_address=connections.max_per_address,
+        exempt=Networks(config.listen.trusted_proxies),
     )
 
 

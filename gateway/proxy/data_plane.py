@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final
 
@@ -26,43 +27,52 @@ from gateway.proxy.tunnel import Tunnel
 _NO_ROOM_SECONDS: Final = 0.1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneRules:
+    """What follows from the configuration alone, made as a whole.
+
+    `trusted_preparation` is for the heads of trusted proxies, so that nobody else pays for them. `cors` speaks where no
+    route was found: a browser must be able to read that answer, too.
+    """
+
+    admission: Admission
+    preparation: Preparation
+    trusted_preparation: Preparation
+    trusted_proxies: TrustedProxies | None
+    replies: Replies
+    cors: CorsPolicy | None
+    limits: ClientLimits
+
+
 class DataPlane:
     """The shared values of the hot path, made at start and only read after.
 
-    `clock` gives Unix seconds; `now` is the loop's clock. `trusted_preparation` is for the heads of trusted
-    proxies, so that nobody else pays for them. `cors` speaks where no
-    route was found: a browser must be able to read that answer, too.
+    `clock` gives Unix seconds; `now` is the loop's clock.
     """
 
     def __init__(
         self,
         *,
-        admission: Admission,
-        preparation: Preparation,
-        trusted_preparation: Preparation,
-        trusted_proxies: TrustedProxies | None,
-        replies: Replies,
-        cors: CorsPolicy | None,
-        limits: ClientLimits,
+        rules: PlaneRules,
         caps: ConnectionCaps,
         access_log: AccessLog | None,
         long_exchanges: LongExchanges,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.admission = admission
-        self.preparation = preparation
-        self.trusted_proxies = trusted_proxies
-        self.replies = replies
-        self.cors = cors
-        self.limits = limits
+        self.admission = rules.admission
+        self.preparation = rules.preparation
+        self.trusted_proxies = rules.trusted_proxies
+        self.replies = rules.replies
+        self.cors = rules.cors
+        self.limits = rules.limits
         self.long_exchanges = long_exchanges
         self.clock = clock
         self.loop = loop
         self.now = loop.time
         self.is_draining = False  # from the moment on when the gateway is told to stop
         self._access_log = access_log
-        self._trusted_preparation = trusted_preparation
+        self._trusted_preparation = rules.trusted_preparation
         self._caps = caps
         self._connections: dict[ClientConnection, None] = {}  # a set that knows who came first
         self._is_room_sought_from = 0.0

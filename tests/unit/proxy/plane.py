@@ -39,7 +39,7 @@ from gateway.observability.access_log import AccessLog
 from gateway.proxy.admission import Admission
 from gateway.proxy.balancer import round_robin
 from gateway.proxy.connection_caps import ConnectionCaps
-from gateway.proxy.data_plane import DataPlane
+from gateway.proxy.data_plane import DataPlane, PlaneRules
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.proxy.plan import ClientLimits, RoutePlan, WebSocketPlan
 from gateway.proxy.preparation import Preparation
@@ -214,7 +214,7 @@ class World:
         )
         proxies = Networks(trusted)
         routes = self._routes()
-        self.plane = DataPlane(
+        rules = PlaneRules(
             admission=self._admission(),
             preparation=_preparation(routes, trusts_peer=False),
             trusted_preparation=_preparation(routes, trusts_peer=True),
@@ -229,6 +229,9 @@ class World:
                 min_rate=MIN_RATE,
                 max_requests=max_requests,
             ),
+        )
+        self.plane = DataPlane(
+            rules=rules,
             caps=ConnectionCaps(total=max_connections, per_address=max_per_address, exempt=proxies),
             access_log=self._access_log if has_log else None,
             long_exchanges=self.long_exchanges,

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.auth.keyring import generate_key
 from gateway.auth.revocation import RevocationList
-from gateway.composition.data_plane import build_admission, build_data_plane
+from gateway.composition.data_plane import build_admission, build_caps, build_rules
 from gateway.composition.routes import build_routes
 from gateway.composition.state import open_state
 from gateway.composition.tokens import build_verifier, keyring_of
@@ -69,18 +69,19 @@ async def running_plane(folder: Path, *, total: int = 100, per_address: str = "n
             long_exchanges = LongExchanges(
                 revocations=revocations, directory=state.directory, clock=time.time, loop=loop
             )
-            plane = build_data_plane(
+            admission = build_admission(
                 config,
-                admission=build_admission(
-                    config,
-                    verifier=build_verifier(config, keyring_of(document)),
-                    revocations=revocations,
-                    directory=state.directory,
-                ),
-                routes=build_routes(config, pools={"app": pool}, endpoints=pool, cors=None),
-                cors=None,
-                long_exchanges=long_exchanges,
+                verifier=build_verifier(config, keyring_of(document)),
+                revocations=revocations,
+                directory=state.directory,
+            )
+            routes = build_routes(config, pools={"app": pool}, endpoints=pool, cors=None)
+            plane = DataPlane(
+                rules=build_rules(config, admission=admission, routes=routes, cors=None),
+                caps=build_caps(config),
                 access_log=None,
+                long_exchanges=long_exchanges,
+                clock=time.time,
                 loop=loop,
             )
             try:
