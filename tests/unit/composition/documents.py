@@ -1,0 +1,17 @@
+"""Configurations for the parts: the least one, with a key that is good enough."""
+
+from gateway.auth.keyring import generate_key
+from gateway.config.load import Document, loads
+from gateway.config.model import Config
+from tests.unit.config.sample import text_with
+
+KEY = generate_key("HS256")
+EC_KEY = generate_key("ES256")
+
+
+def document_with(**sections: str) -> Document:
+    return loads(text_with(**sections), "gateway.yaml", {"KEY": KEY, "EC_KEY": EC_KEY, "OTHER": "short"})
+
+
+def config_with(**sections: str) -> Config:
+    return document_with(**sections).config

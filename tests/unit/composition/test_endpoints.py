@@ -1,0 +1,108 @@
+"""The control plane's application, as configured."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp.test_utils import TestClient
+
+from gateway.auth.revocation import RevocationList
+from gateway.composition.endpoints import build_endpoints, build_hashing
+from gateway.composition.state import open_state, open_users
+from gateway.composition.tokens import build_issuer, build_verifier, keyring_of
+from tests.unit.composition.documents import KEY, document_with
+
+CHEAP = "argon2: {time_cost: 1, memory_cost: 8KiB}"
+Connect = Callable[..., Awaitable[TestClient[Any, Any]]]
+ALICE = {"username": "alice", "password": "white-rabbit"}
+
+
+@pytest.fixture
+async def connect(tmp_path: Path, aiohttp_client: Any) -> Any:
+    """Makes clients of the endpoints of a configuration, with Alice among its users."""
+    undo: list[Callable[[], Awaitable[None]]] = []
+
+    async def make(revocations: RevocationList | None = None, **sections: str) -> TestClient[Any, Any]:
+        document = document_with(users=f"{{sqlite: {tmp_path}/users.sqlite3, {CHEAP}}}", **sections)
+        config, keyring = document.config, keyring_of(document)
+        hashing = build_hashing(config)
+        async with open_users(config) as users:
+            encoded = await hashing.hash(ALICE["password"])
+            await users.add(username="alice", email="alice@example.org", roles=("staff",), password_hash=encoded)
+        opened = open_state(config)
+        state = await opened.__aenter__()
+
+        async def close() -> None:
+            hashing.close()
+            await opened.__aexit__(None, None, None)
+
+        undo.append(close)
+        client: TestClient[Any, Any] = await aiohttp_client(
+            build_endpoints(
+                config,
+                state=state,
+                hashing=hashing,
+                verifier=build_verifier(config, keyring),
+                issuer=build_issuer(config, keyring),
+                revocations=RevocationList() if revocations is None else revocations,
+            )
+        )
+        return client
+
+    yield make
+    for close in undo:
+        await close()
+
+
+def claims(token: str) -> dict[str, Any]:
+    return jwt.decode(token, KEY, ["HS256"])
+
+
+async def test_defaults_are_the_librarys(connect: Connect) -> None:
+    client = await connect()
+    pair = await (await client.post("/api/token/", json=ALICE)).json()
+    assert pair.keys() == {"access", "refresh"}
+    answer = await client.post("/api/token/refresh/", json={"refresh": pair["refresh"]})
+    assert (answer.status, (await answer.json()).keys()) == (200, {"access"})
+    assert (await client.post("/api/token/verify/", json={"token": pair["access"]})).status == 200
+    assert (await client.post("/api/token/blacklist/", json={"refresh": pair["refresh"]})).status == 200
+    refused = await client.post("/api/token/", json={**ALICE, "password": "x"})
+    assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, 'Bearer realm="api"')
+
+
+async def test_every_key_of_login_counts(connect: Connect) -> None:
+    client = await connect(
+        login="{obtain_path: /in, refresh_path: /again, verify_path: /good, blacklist_path: /out,"
+        " username_field: email, response_fields: {name: username}}",
+        tokens="{signing_key: {env: KEY}, rotate_refresh_tokens: true}",
+        bearer="{schemes: [JWT], realm: home}",
+    )
+    login = {"email": "alice@example.org", "password": ALICE["password"]}
+    pair = await (await client.post("/in", json=login)).json()
+    assert (pair.keys(), pair["name"]) == ({"access", "refresh", "name"}, "alice")
+    again = await (await client.post("/again", json={"refresh": pair["refresh"]})).json()
+    assert again.keys() == {"access", "refresh"}
+    assert (await client.post("/good", json={"token": again["access"]})).status == 200
+    assert (await client.post("/out", json={"refresh": again["refresh"]})).status == 200
+    refused = await client.post("/in", json={**login, "password": "x"})
+    assert refused.headers["WWW-Authenticate"] == 'JWT realm="home"'
+
+
+async def test_old_clients_get_what_they_know(connect: Connect) -> None:
+    client = await connect(login="{compat: 3.3}")
+    refused = await client.post("/api/token/", json={**ALICE, "password": "x"})
+    assert (refused.status, (await refused.json()).keys()) == (400, {"non_field_errors"})
+    pair = await (await client.post("/api/token/", json=ALICE)).json()
+    assert claims(pair["access"])["user_id"] == 1
+
+
+@pytest.mark.parametrize("ends_session", [False, True])
+async def test_s57_a_log_out_ends_the_session_where_that_is_configured(connect: Connect, ends_session: bool) -> None:
+    revocations = RevocationList()
+    login = f"{{logout_revokes_access: {str(ends_session).lower()}}}"
+    client = await connect(revocations, login=login)
+    pair = await (await client.post("/api/token/", json=ALICE)).json()
+    assert (await client.post("/api/token/blacklist/", json={"refresh": pair["refresh"]})).status == 200
+    assert revocations.is_revoked("", claims(pair["access"])["sid"]) is ends_session

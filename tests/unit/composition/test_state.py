@@ -1,0 +1,73 @@
+"""Where users and revocations live: opened, prepared, closed again."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gateway.composition.state import build_hasher, open_state, open_users
+from gateway.config.model import Config
+from gateway.errors import StoreUnavailable
+from gateway.types import Revocation, RevokedKind
+from tests.unit.composition.documents import config_with
+
+
+def config_in(folder: Path, login: str = "{}") -> Config:
+    return config_with(users=f"{{sqlite: {folder}/users.sqlite3}}", login=login)
+
+
+async def test_users_and_revocations_share_one_file(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    revocation = Revocation(kind=RevokedKind.TOKEN, id="t", expires_at=2_000_000_000)
+    async with open_users(config) as users:
+        alice = await users.add(username="alice", email="", roles=(), password_hash="x")
+    async with open_state(config) as state:
+        assert await state.directory.find_by_id(alice.id) == alice
+        assert await state.store.revoke(revocation)
+    async with open_state(config) as state:
+        assert not await state.store.revoke(revocation)
+    assert {path.name for path in tmp_path.iterdir()} == {"users.sqlite3"}, "closed: nothing is left beside it"
+
+
+async def test_what_was_opened_is_closed_when_its_user_fails(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    for opened in (open_state, open_users):
+        with pytest.raises(LookupError):
+            async with opened(config) as it:
+                raise LookupError
+        directory = getattr(it, "directory", it)
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await directory.find_by_id("1")
+
+
+async def test_a_file_that_cannot_be_used_says_so_at_once(tmp_path: Path) -> None:
+    (tmp_path / "users.sqlite3").write_bytes(b"no database" * 100)
+    for opened in (open_state, open_users):
+        with pytest.raises(StoreUnavailable):
+            async with opened(config_in(tmp_path)):
+                pass
+
+
+@pytest.mark.parametrize(("field", "login"), [("username", "alice"), ("email", "alice@example.org")])
+async def test_users_log_in_by_the_configured_name(tmp_path: Path, field: str, login: str) -> None:
+    config = config_in(tmp_path, f"{{username_field: {field}}}")
+    async with open_users(config) as users:
+        await users.add(username="alice", email="alice@example.org", roles=(), password_hash="x")
+        assert await users.find_by_login(login) is not None
+        for other in {"alice", "alice@example.org"} - {login}:
+            assert await users.find_by_login(other) is None
+
+
+def test_a_hash_costs_what_was_configured() -> None:
+    config = config_with(users="{sqlite: x.sqlite3, argon2: {time_cost: 3, memory_cost: 16KiB, parallelism: 2}}")
+    encoded = build_hasher(config).hash("secret")
+    assert "$m=16,t=3,p=2$" in encoded
+    assert not build_hasher(config).needs_rehash(encoded)
+
+
+async def test_the_file_is_an_ordinary_database(tmp_path: Path) -> None:
+    async with open_state(config_in(tmp_path)):
+        pass
+    connection = sqlite3.connect(tmp_path / "users.sqlite3")
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
