@@ -13,6 +13,7 @@ from gateway.auth.revocation import RevocationList
 from gateway.composition.credentials import Credentials, read_credentials
 from gateway.composition.data_plane import build_admission, build_caps, build_rules
 from gateway.composition.endpoints import build_endpoints, build_hashing
+from gateway.composition.ports import open_ports
 from gateway.composition.routes import build_cors, build_routes
 from gateway.composition.state import State, open_state
 from gateway.composition.tokens import build_issuer, build_verifier
@@ -21,6 +22,7 @@ from gateway.config.load import Document
 from gateway.config.model import Config
 from gateway.config.sections.listen import Listen
 from gateway.config.sections.upstreams import Upstream
+from gateway.endpoints.admin import OK, build_admin_application
 from gateway.endpoints.connection import require_c_parsers
 from gateway.http.addresses import Networks
 from gateway.http.fields import ResponseFieldUses
@@ -30,10 +32,11 @@ from gateway.proxy.admission import Admission
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.proxy.upstream_pool import UpstreamPool
+from gateway.server.admin_listener import AdminListener
 from gateway.server.change_feed import ChangeFeed
 from gateway.server.drain import drain
 from gateway.server.listener import Listener
-from gateway.server.sockets import Sockets, open_sockets
+from gateway.server.sockets import Ports, Sockets
 from gateway.tasks import spawn
 
 
@@ -59,12 +62,12 @@ class Gateway:
         self._revocations = RevocationList()
         self._responses = ResponseReader(uses=ResponseFieldUses())
         self._exit = contextlib.AsyncExitStack()
-        self._sockets: Sockets = ()
+        self._ports: Ports | None = None
         self._port = 0
 
-    def listen_on(self, sockets: Sockets) -> None:
-        """Use these, which then belong to it, instead of opening the configured port itself."""
-        self._sockets = sockets
+    def listen_on(self, ports: Ports) -> None:
+        """Use these, which then belong to it, instead of opening the configured ones itself."""
+        self._ports = ports
 
     @property
     def url(self) -> str:
@@ -87,7 +90,7 @@ class Gateway:
     async def _start(self) -> None:
         """Things are pushed onto the exit stack in the order in which they start, so they end in the opposite one."""
         config, loop = self._config, asyncio.get_running_loop()
-        sockets = self._take_sockets()
+        ports = self._take_ports()
         state = await self._exit.enter_async_context(open_state(config))
         admission = build_admission(
             config, verifier=self._verifier, revocations=self._revocations, directory=state.directory
@@ -96,22 +99,36 @@ class Gateway:
             revocations=self._revocations, directory=state.directory, clock=time.time, loop=loop
         )
         self._exit.callback(long_exchanges.close)
-        await self._start_change_feed(state, admission, long_exchanges)
+        feed = await self._start_change_feed(state, admission, long_exchanges)
         runner = await self._start_endpoints(state)
         plane = self._start_data_plane(runner, admission, long_exchanges, loop)
-        listener = self._build_listener(sockets, plane)
+        listener = self._build_listener(ports.clients, plane)
+        if ports.admin:
+            await self._start_admin(ports.admin, feed, plane, listener)
         self._exit.push_async_callback(drain, plane, listener, delay=config.drain.delay, patience=config.drain.timeout)
         listener.start()
 
-    def _take_sockets(self) -> Sockets:
-        listen = self._config.listen
-        sockets = self._sockets or open_sockets(listen.address, listen.port)[0]
-        for sock in sockets:
+    def _take_ports(self) -> Ports:
+        ports = self._ports or open_ports(self._config)[0]
+        for sock in ports:
             self._exit.callback(sock.close)
-        self._port = sockets[0].getsockname()[1]
-        return sockets
+        self._port = ports.clients[0].getsockname()[1]
+        return ports
 
-    async def _start_change_feed(self, state: State, admission: Admission, long_exchanges: LongExchanges) -> None:
+    async def _start_admin(self, sockets: Sockets, feed: ChangeFeed, plane: DataPlane, listener: Listener) -> None:
+        """Before clients are listened to, and until they have been drained: nobody is told `ready` outside of that."""
+        application = build_admin_application(
+            readiness={
+                "listener": lambda: OK if listener.is_listening else "closed",
+                "state": lambda: OK if feed.is_current else "unreachable",
+                "drain": lambda: "draining" if plane.is_draining else OK,
+            }
+        )
+        admin = AdminListener(sockets=sockets, application=application)
+        self._exit.push_async_callback(admin.close)
+        await admin.start()
+
+    async def _start_change_feed(self, state: State, admission: Admission, long_exchanges: LongExchanges) -> ChangeFeed:
         feed = ChangeFeed(
             directory=state.directory,
             store=state.store,
@@ -122,6 +139,7 @@ class Gateway:
         )
         await feed.catch_up()
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
+        return feed
 
     async def _start_endpoints(self, state: State) -> web.AppRunner:
         hashing = build_hashing(self._config)

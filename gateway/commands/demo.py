@@ -33,6 +33,7 @@ examples:
 # What `gateway run` would read from a file. The access log stays off: it would run into the story on standard output.
 _CONFIGURATION: Final = """\
 listen: {{address: {address}, port: {port}, access_log: false}}
+admin: {{enabled: false}}
 tokens:
   signing_key: {{env: {key_variable}}}
   claims:

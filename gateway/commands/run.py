@@ -48,19 +48,19 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _supervise(gateway: "Gateway", config: "Config", workers: int) -> int:
     from gateway.app import url_of
+    from gateway.composition.ports import open_ports
     from gateway.server.lifecycle import run_until_signalled
-    from gateway.server.sockets import open_sockets
     from gateway.server.supervisor import Post, Supervisor
 
     def work(post: Post) -> int:
         # Built before the fork and entered after it: each worker has its own loop, threads and database connection.
-        gateway.listen_on(post.sockets)
+        gateway.listen_on(post.ports)
         return exit_code_of(
             lambda: run_until_signalled(lambda: gateway, lifeline=post.lifeline, on_serving=post.tell_serving)
         )
 
-    seats = open_sockets(config.listen.address, config.listen.port, seats=workers)
-    url = url_of(config.listen, seats[0][0].getsockname()[1])
+    seats = open_ports(config, seats=workers)
+    url = url_of(config.listen, seats[0].clients[0].getsockname()[1])
     return Supervisor(
         seats=seats,
         work=work,

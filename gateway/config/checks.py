@@ -53,6 +53,7 @@ _ARGON2_BYTES_PER_LANE: Final = 8 * 1024  # RFC 9106 §3.1
 
 def check(config: Config, findings: Findings) -> None:
     """Notes what is wrong; `config` may hold blanks at paths that are not sound."""
+    _check_admin(config, findings)
     _check_upstreams(config, findings)
     _check_routes(config, findings)
     _check_endpoints(config, findings)
@@ -62,6 +63,17 @@ def check(config: Config, findings: Findings) -> None:
     _check_identity(config, findings)
     _check_costs(config, findings)
     _check_cors(config, findings)
+
+
+def _check_admin(config: Config, findings: Findings) -> None:
+    """Row 87: with several workers the kernel would deal clients and probes out among both listeners."""
+    listen, admin = config.listen, config.admin
+    if not admin.enabled or not findings.is_sound("listen.address", "listen.port", "admin"):
+        return
+    is_same_family = (":" in listen.address) == (":" in admin.address)
+    is_any = is_same_family and not {listen.address, admin.address}.isdisjoint({"0.0.0.0", "::"})
+    if admin.port == listen.port and (admin.address == listen.address or is_any):
+        findings.add("admin.port", "must not be listen.port: probes have a listener of their own")
 
 
 def _check_upstreams(config: Config, findings: Findings) -> None:

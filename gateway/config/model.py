@@ -10,6 +10,7 @@ from typing import Literal
 
 from gateway.config.forms import Form
 from gateway.config.metadata import doc
+from gateway.config.sections.admin import Admin
 from gateway.config.sections.cors import Cors
 from gateway.config.sections.drain import Drain
 from gateway.config.sections.identity import Identity
@@ -31,6 +32,7 @@ class Config:
     routes: tuple[Route, ...] = field(metadata=doc("Who may pass, and where to. No route, no pass.", minimum=1))
     users: Users = field(metadata=doc("Where users live."))
     listen: Listen = field(default_factory=Listen, metadata=doc("Where clients connect."))
+    admin: Admin = field(default_factory=Admin, metadata=doc("Where probes ask."))
     workers: int | Literal["auto"] = field(
         default=1,
         metadata=doc("Processes that serve; auto: one for each core that may be used.", minimum=1, maximum=256),

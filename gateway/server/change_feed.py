@@ -15,6 +15,7 @@ logger: Final = logging.getLogger("gateway")
 
 _POLL_SECONDS: Final = 1.0
 _PURGE_SECONDS: Final = 600.0
+_STALE_SECONDS: Final = 10.0  # more than a transaction waits for a locked file, and a few polls
 
 
 class ChangeFeed:
@@ -42,6 +43,12 @@ class ChangeFeed:
         self._user_position = 0
         self._revocation_position = 0
         self._is_reachable = True
+        self._caught_up_at = float("-inf")
+
+    @property
+    def is_current(self) -> bool:
+        """Whether what is known here is what the store says, about a second ago at most."""
+        return self._is_reachable and self._clock() - self._caught_up_at < _STALE_SECONDS
 
     async def catch_up(self) -> None:
         """Read everything up to now. Raises `StoreUnavailable`."""
@@ -57,6 +64,7 @@ class ChangeFeed:
         self._revocation_position = news.position
         for revocation in news.revocations:
             self._revocations.add(revocation)
+        self._caught_up_at = self._clock()
 
     async def follow(self) -> None:
         """Catch up again and again until cancelled. While the store is away, what is known goes on counting."""

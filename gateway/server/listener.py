@@ -53,6 +53,7 @@ class Listener:
         self._balancers = balancers
         self._opening_timeout = opening_timeout
         self._loop = asyncio.get_running_loop()
+        self.is_listening = False
         self._opening: set[asyncio.Task[None]] = set()
         self._over_cap = CountedWarning(logger, "connections_over_cap", now=self._loop.time)
         self._bad_heads = CountedWarning(logger, "proxy_head_refused", now=self._loop.time)
@@ -63,9 +64,11 @@ class Listener:
         for sock in self._sockets:
             sock.listen(BACKLOG)
             self._loop.add_reader(sock, self._on_acceptable, sock)
+        self.is_listening = True
 
     def close(self) -> None:
         """No more connections; those that are open go on, those that have not begun to speak HTTP end."""
+        self.is_listening = False
         stop_listening(self._sockets)
         for sock in self._sockets:
             if sock.fileno() >= 0:

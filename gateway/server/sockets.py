@@ -1,4 +1,4 @@
-"""The listening sockets: opened before there are workers, one set for each of them.
+"""The listening sockets, for clients and for probes: opened before there are workers, a set of each for each of them.
 
 Several workers do not share one socket but have one each on the same port (SO_REUSEPORT), and the supervisor keeps all
 of them open. Measured with two workers on Linux, asyncio and uvloop:
@@ -13,7 +13,8 @@ of them open. Measured with two workers on Linux, asyncio and uvloop:
 
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from gateway.errors import GatewayError
 
@@ -21,10 +22,54 @@ Sockets = tuple[socket.socket, ...]
 """One for each address that the configured one stands for."""
 
 
-def open_sockets(address: str, port: int, *, seats: int = 1) -> tuple[Sockets, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What one process listens on: for its clients, and for probes unless nobody wants them. Iterates over all."""
+
+    clients: Sockets
+    admin: Sockets = ()
+
+    def __iter__(self) -> Iterator[socket.socket]:
+        yield from self.clients
+        yield from self.admin
+
+
+def open_ports(clients: tuple[str, int], admin: tuple[str, int] | None, *, seats: int = 1) -> tuple[Ports, ...]:
+    """Address and port of each, bound as by `open_sockets`. Raises `GatewayError`, also where both would be one."""
+    with contextlib.ExitStack() as undo:
+        of_clients = open_sockets(*clients, section="listen", seats=seats)
+        _close_on_failure(undo, of_clients)
+        of_admin: Sequence[Sockets] = (
+            [()] * seats if admin is None else open_sockets(*admin, section="admin", seats=seats)
+        )
+        _close_on_failure(undo, of_admin)
+        opened = tuple(Ports(clients=ours, admin=probes) for ours, probes in zip(of_clients, of_admin, strict=True))
+        _refuse_overlap(opened[0])
+        undo.pop_all()
+    return opened
+
+
+def _close_on_failure(undo: contextlib.ExitStack, sets: Sequence[Sockets]) -> None:
+    for sockets in sets:
+        for sock in sockets:
+            undo.callback(sock.close)
+
+
+def _refuse_overlap(ports: Ports) -> None:
+    """Two names of one address pass the configuration's own check, and the kernel lets a program share with itself."""
+    for client in ports.clients:
+        for admin in ports.admin:
+            (address, port, *_), (admin_address, admin_port, *_) = client.getsockname(), admin.getsockname()
+            is_any = not {address, admin_address}.isdisjoint({"0.0.0.0", "::"})
+            if client.family == admin.family and port == admin_port and (address == admin_address or is_any):
+                raise GatewayError(f"The admin listener cannot be at port {port} of {address}: clients connect there.")
+
+
+def open_sockets(address: str, port: int, *, section: str, seats: int = 1) -> tuple[Sockets, ...]:
     """Bind `address`, an IP address or a name, once for each seat; port 0 is one free port for all of them.
 
-    They take connections as soon as a server listens on them. Raises `GatewayError` with what the operator can do.
+    They take connections as soon as a server listens on them. Raises `GatewayError` with what the operator can do
+    in that `section` of the configuration.
     """
     with contextlib.ExitStack() as undo:
         try:
@@ -40,13 +85,13 @@ def open_sockets(address: str, port: int, *, seats: int = 1) -> tuple[Sockets, .
         except OSError as error:
             raise GatewayError(
                 f"Cannot listen on {address} port {port}: {error.strerror or error}. "
-                "Is another program there? Change listen.address or listen.port."
+                f"Is another program there? Change {section}.address or {section}.port."
             ) from None
         undo.pop_all()
     return first, *rest
 
 
-def stop_listening(sockets: Sequence[socket.socket]) -> None:
+def stop_listening(sockets: Iterable[socket.socket]) -> None:
     """Let the kernel send no further connections here, whichever processes hold these sockets too."""
     for sock in sockets:
         # Closing would not do while the supervisor has them open: connections would queue up where nobody accepts.

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from gateway.server.lifecycle import STOP_SIGNALS, configure_logging, end_by_signal
-from gateway.server.sockets import Sockets, stop_listening
+from gateway.server.sockets import Ports, stop_listening
 
 logger: Final = logging.getLogger("gateway")
 
@@ -43,9 +43,9 @@ _KILL_AFTER: Final = 5.0  # beyond the time to drain; a worker that is still the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """What a worker is given: its sockets, the end of the lifeline to watch, and whom to tell that it serves."""
+    """What a worker is given: its ports, the end of the lifeline to watch, and whom to tell that it serves."""
 
-    sockets: Sockets
+    ports: Ports
     lifeline: int
     tell_serving: Callable[[], None]
 
@@ -55,7 +55,7 @@ class _Seat:
     """One of the N places. `starts_at` counts while `pid` is 0: infinity before the first worker serves."""
 
     number: int
-    sockets: Sockets
+    ports: Ports
     starts_at: float
     pid: int = 0
     status: int = -1
@@ -69,7 +69,7 @@ def restart_pause(early_deaths: int) -> float:
 
 
 class Supervisor:
-    """Keeps one worker in each seat; `seats` are their sockets. `work` is what a worker does, and gives its exit code.
+    """Keeps one worker in each seat; `seats` are their ports. `work` is what a worker does, and gives its exit code.
 
     `on_serving` is called once, when the first one serves. `drain_seconds` is how long a worker may take to end.
     """
@@ -77,7 +77,7 @@ class Supervisor:
     def __init__(
         self,
         *,
-        seats: Sequence[Sockets],
+        seats: Sequence[Ports],
         work: Callable[[Post], int],
         on_serving: Callable[[], None],
         drain_seconds: float,
@@ -86,8 +86,8 @@ class Supervisor:
         self._on_serving = on_serving
         self._drain_seconds = drain_seconds
         self._seats = [
-            _Seat(number=number, sockets=sockets, starts_at=0.0 if number == 1 else float("inf"))
-            for number, sockets in enumerate(seats, start=1)
+            _Seat(number=number, ports=ports, starts_at=0.0 if number == 1 else float("inf"))
+            for number, ports in enumerate(seats, start=1)
         ]
         self._has_served = False
         self._is_stopping = False
@@ -159,7 +159,7 @@ class Supervisor:
             self._release(but_for=seat)
             os.close(status)
             post = Post(
-                sockets=seat.sockets,
+                ports=seat.ports,
                 lifeline=self._lifeline,
                 tell_serving=lambda: _tell(status_end),
             )
@@ -179,7 +179,7 @@ class Supervisor:
             if seat.pid:
                 os.close(seat.status)
             if seat is not but_for:
-                for sock in seat.sockets:
+                for sock in seat.ports:
                     sock.close()
 
     def _on_status(self, seat: _Seat) -> None:
@@ -200,6 +200,7 @@ class Supervisor:
     def _on_death(self, seat: _Seat, pid: int, code: int) -> None:
         how = f"signal={_signal_name(-code)}" if code < 0 else f"code={code}"
         if self._is_stopping:
+            stop_listening(seat.ports)  # as it has done itself, unless it was killed
             if code and -code not in STOP_SIGNALS:  # which end a worker that has not begun to serve
                 logger.error("worker_died worker=%d pid=%d %s", seat.number, pid, how)
             return
@@ -219,7 +220,7 @@ class Supervisor:
         seat.early_deaths = seat.early_deaths + 1 if is_young else 0
         pause = restart_pause(seat.early_deaths)
         if pause:
-            stop_listening(seat.sockets)
+            stop_listening(seat.ports)
         seat.starts_at = now + pause
         level = logging.ERROR if code else logging.INFO  # 0: it was told to end, by a signal of its own
         logger.log(level, "worker_died worker=%d pid=%d %s restart_in=%gs", seat.number, pid, how, pause)
@@ -243,7 +244,7 @@ class Supervisor:
         os.close(self._lifeline_end)
         for seat in self._seats:
             if not seat.pid:
-                stop_listening(seat.sockets)
+                stop_listening(seat.ports)
 
     def _end_at_once(self, number: int) -> None:
         for seat in self._seats:
@@ -283,7 +284,7 @@ class Supervisor:
         for descriptor in (self._lifeline, self._signals, self._signals_end):
             os.close(descriptor)
         for seat in self._seats:
-            for sock in seat.sockets:
+            for sock in seat.ports:
                 sock.close()
 
 

@@ -50,6 +50,7 @@ def gateway_command(folder: Path, upstream: int, variant: Variant) -> Command:
     paths = ["/", "/hello", *(f"/hello-{number}" for number in range(variant.routes - 2))][: variant.routes]
     settings: dict[str, Any] = {
         "listen": {"port": port},
+        "admin": {"enabled": False},  # several gateways run at the same time
         "tokens": {"signing_key": {"env": "GATEWAY_SIGNING_KEY"}},
         "upstreams": {"backend": {"servers": [f"http://127.0.0.1:{upstream}"]}},
         "routes": [{"path": path, "upstream": "backend", **variant.route_options} for path in paths],

@@ -58,6 +58,7 @@ def gateway_settings(*, port: int, upstreams: Mapping[str, str], folder: Path) -
     """The sections that every test configuration has; hashing costs next to nothing."""
     return {
         "listen": {"port": port},
+        "admin": {"enabled": False},  # several gateways run at the same time
         "tokens": {"signing_key": {"env": "GATEWAY_SIGNING_KEY"}},
         "upstreams": {name: {"servers": [url]} for name, url in upstreams.items()},
         "routes": [],

@@ -89,6 +89,7 @@ def _status_bytes(process: Path, name: str) -> int:
 def settings(*, port: int, upstreams: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
     return {
         "listen": {"port": port},
+        "admin": {"enabled": False},  # several gateways run at the same time
         "tokens": {"signing_key": {"env": "GATEWAY_SIGNING_KEY"}},
         "upstreams": dict(upstreams),
         "routes": [dict(route) for route in ROUTES],

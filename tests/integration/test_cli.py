@@ -15,6 +15,7 @@ Gateway = Callable[..., subprocess.CompletedProcess[str]]
 
 CONFIGURATION = """\
 listen: {port: %d}
+admin: {enabled: false}
 tokens:
   signing_key: {env: GATEWAY_SIGNING_KEY}
 upstreams:
@@ -83,7 +84,7 @@ def test_each_command_shows_all_problems_of_a_configuration(command: str, folder
 def test_s31_run_does_not_start_on_a_weak_key() -> None:
     done = gateway("run", "--config", "gateway.yaml", GATEWAY_SIGNING_KEY="secret")
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr.startswith("gateway.yaml:3: tokens.signing_key: ")
+    assert done.stderr.startswith("gateway.yaml:4: tokens.signing_key: ")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -60,6 +60,7 @@ class Answer:
 def _settings(port: int, plain: Server, own: Server, folder: Path) -> dict[str, Any]:
     return {
         "listen": {"port": port},
+        "admin": {"enabled": False},  # several gateways run at the same time
         "tokens": {
             "signing_key": {"env": "GATEWAY_SIGNING_KEY"},
             "access_lifetime": f"{ACCESS_LIFETIME}s",

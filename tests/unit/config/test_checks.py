@@ -15,6 +15,41 @@ def paths(sentences: list[str]) -> list[str]:
     return [sentence.split(": ")[0] for sentence in sentences]
 
 
+@pytest.mark.parametrize(
+    ("listen", "admin"),
+    [
+        ("{port: 8081}", "{}"),
+        ("{port: 9000}", "{port: 9000}"),
+        ("{address: 0.0.0.0, port: 9000}", "{port: 9000}"),
+        ("{port: 9000}", "{address: 0.0.0.0, port: 9000}"),
+        ("{address: '::', port: 9000}", "{address: '::1', port: 9000}"),
+        ("{address: localhost, port: 9000}", "{address: 0.0.0.0, port: 9000}"),
+    ],
+)
+def test_s87_the_admin_listener_has_a_place_of_its_own(listen: str, admin: str) -> None:
+    assert refusals(listen=listen, admin=admin) == [
+        "admin.port: must not be listen.port: probes have a listener of their own"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listen", "admin"),
+    [
+        ("{}", "{}"),
+        ("{port: 8081}", "{enabled: false}"),
+        ("{address: 127.0.0.2, port: 9000}", "{port: 9000}"),
+        ("{address: '::', port: 9000}", "{port: 9000}"),
+        ("{port: 0}", "{}"),
+    ],
+)
+def test_another_port_or_address_is_fine_for_it(listen: str, admin: str) -> None:
+    assert refusals(listen=listen, admin=admin) == []
+
+
+def test_places_that_could_not_be_read_are_not_compared() -> None:
+    assert paths(refusals(listen="{port: 8081}", admin="{address: 1.2.3, port: 8081}")) == ["admin.address"]
+
+
 def test_a_route_to_an_unknown_upstream_is_refused() -> None:
     assert refusals(routes="[{path: /, upstream: nope}]") == [
         "routes[0].upstream: there is no upstream `nope`; `upstreams` has app"

@@ -46,6 +46,7 @@ class World:
     """This process's memory and feed, and what another process does to the file."""
 
     def __init__(self, path: Path) -> None:
+        self.now = NOW
         self.directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.store = Store(SqliteFile.open(path))
         self.known_users = VerifiedTokens(max_tokens=100)
@@ -62,7 +63,7 @@ class World:
             known_users=self.known_users,
             revocations=self.revocations,
             long_exchanges=self.long_exchanges,
-            clock=lambda: NOW,
+            clock=lambda: self.now,
         )
         self.other_directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.other_store = SqliteStateStore(SqliteFile.open(path))
@@ -201,3 +202,22 @@ async def test_s57_what_nobody_foresaw_does_not_end_the_feed(
 
     world.store.has_defect = False
     await until(lambda: world.revocations.is_revoked("t1", None))
+
+
+async def test_s87_what_is_known_is_current_while_the_store_can_be_asked(
+    world: World, following: asyncio.Task[None]
+) -> None:
+    assert not world.feed.is_current, "nothing has been read yet"
+    await until(lambda: world.feed.is_current)
+    world.store.is_away = True
+    await until(lambda: not world.feed.is_current)
+    world.store.is_away = False
+    await until(lambda: world.feed.is_current)
+
+
+async def test_s87_a_feed_that_no_longer_looks_is_not_current(world: World) -> None:
+    await world.feed.catch_up()
+    world.now += 5
+    assert world.feed.is_current
+    world.now += 60
+    assert not world.feed.is_current

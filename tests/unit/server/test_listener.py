@@ -105,7 +105,7 @@ class World:
         sockets: tuple[socket.socket, ...] | None = None,
     ) -> None:
         self.plane = plane
-        self.sockets = open_sockets("127.0.0.1", 0)[0] if sockets is None else sockets
+        self.sockets = open_sockets("127.0.0.1", 0, section="listen")[0] if sockets is None else sockets
         self.port: int = self.sockets[0].getsockname()[1]
         self.listener = Listener(
             sockets=self.sockets,
@@ -193,7 +193,7 @@ async def test_clients_are_served_under_their_own_address(tmp_path: Path) -> Non
 
 
 async def test_every_socket_is_listened_on(tmp_path: Path) -> None:
-    sockets = (*open_sockets("127.0.0.1", 0)[0], *open_sockets("127.0.0.1", 0)[0])
+    sockets = (*open_sockets("127.0.0.1", 0, section="listen")[0], *open_sockets("127.0.0.1", 0)[0])
     async with listening(tmp_path, sockets=sockets) as world:
         for sock in sockets:
             world.port = sock.getsockname()[1]

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.server.sockets import Sockets, open_sockets, stop_listening
+from gateway.server.sockets import Sockets, open_ports, open_sockets, stop_listening
 
 
 @pytest.fixture
 def seats() -> Iterator[tuple[Sockets, ...]]:
-    opened = open_sockets("127.0.0.1", 0, seats=3)
+    opened = open_sockets("127.0.0.1", 0, section="listen", seats=3)
     yield opened
     close(opened)
 
@@ -28,7 +28,7 @@ def is_refused(port: int) -> bool:
 
 
 def test_a_name_is_every_address_that_it_stands_for() -> None:
-    (sockets,) = seats = open_sockets("localhost", 0)
+    (sockets,) = seats = open_sockets("localhost", 0, section="listen")
     assert sockets
     assert {sock.getsockname()[0] for sock in sockets} <= {"127.0.0.1", "::1"}
     close(seats)
@@ -49,7 +49,7 @@ def test_all_seats_have_the_one_free_port(seats: tuple[Sockets, ...]) -> None:
 
 
 def test_a_single_seat_shares_its_port_with_nobody() -> None:
-    seats = open_sockets("127.0.0.1", 0)
+    seats = open_sockets("127.0.0.1", 0, section="listen")
     assert seats[0][0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
     close(seats)
 
@@ -83,19 +83,57 @@ def test_a_taken_port_is_a_sentence_and_leaves_no_socket_open(count: int, shares
         taken.listen()
         port = taken.getsockname()[1]
         # A socket left open would be a ResourceWarning, which fails the test.
-        with pytest.raises(GatewayError, match=f"port {port}: Address already in use"):
-            open_sockets("127.0.0.1", port, seats=count)
+        with pytest.raises(GatewayError, match=f"port {port}: Address already in use.*listen.port"):
+            open_sockets("127.0.0.1", port, section="listen", seats=count)
 
 
 def test_an_address_of_another_machine_is_a_sentence() -> None:
     with pytest.raises(GatewayError, match=r"Cannot listen on 192\.0\.2\.1 port 0"):
-        open_sockets("192.0.2.1", 0, seats=2)
+        open_sockets("192.0.2.1", 0, section="listen", seats=2)
 
 
 def test_version_6_is_no_version_4_as_well() -> None:
     try:
-        seats = open_sockets("::1", 0)
+        seats = open_sockets("::1", 0, section="listen")
     except GatewayError:
         pytest.skip("this machine has no IPv6")
     assert seats[0][0].getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
     close(seats)
+
+
+# Two listeners.
+
+
+def test_each_seat_listens_on_both_ports() -> None:
+    opened = open_ports(("127.0.0.1", 0), ("127.0.0.1", 0), seats=2)
+    assert [len(tuple(ports)) for ports in opened] == [2, 2]
+    assert len({ports.clients[0].getsockname() for ports in opened}) == 1
+    assert len({ports.admin[0].getsockname() for ports in opened}) == 1
+    close([tuple(ports) for ports in opened])
+
+
+def test_without_an_admin_listener_there_is_one_port() -> None:
+    opened = open_ports(("127.0.0.1", 0), None, seats=2)
+    assert [ports.admin for ports in opened] == [(), ()]
+    close([tuple(ports) for ports in opened])
+
+
+@pytest.mark.parametrize("seats", [1, 2])
+@pytest.mark.parametrize("clients", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("admin", ["127.0.0.1", "localhost", "0.0.0.0"])
+def test_s87_probes_and_clients_have_no_port_in_common(clients: str, admin: str, seats: int) -> None:
+    """Some of these the kernel would refuse when the second one listens; with two seats it would deal them out."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(GatewayError, match=f"admin listener cannot be at port {port}"):
+        open_ports((clients, port), (admin, port), seats=seats)
+
+
+def test_a_taken_admin_port_is_a_sentence_and_leaves_no_socket_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            GatewayError, match=f"port {port}: Address already in use.*Change admin.address or admin.port"
+        ):
+            open_ports(("127.0.0.1", 0), ("127.0.0.1", port), seats=2)

@@ -14,14 +14,14 @@ from tests.unit.server.scripts import Script, script
 SOURCE = """
 import os, signal, sys, time
 from gateway.server import supervisor
-from gateway.server.sockets import open_sockets
+from gateway.server.sockets import open_ports
 
 supervisor._KILL_AFTER = 0.2
-seats = open_sockets("127.0.0.1", 0, seats=2)
-numbers = {sockets[0].fileno(): number for number, sockets in enumerate(seats, 1)}
+seats = open_ports(("127.0.0.1", 0), None, seats=2)
+numbers = {ports.clients[0].fileno(): number for number, ports in enumerate(seats, 1)}
 
 def serve(post):
-    print("serves", numbers[post.sockets[0].fileno()], os.getpid(), flush=True)
+    print("serves", numbers[post.ports.clients[0].fileno()], os.getpid(), flush=True)
     post.tell_serving()
 
 def wait(post):
