@@ -193,7 +193,7 @@ async def test_clients_are_served_under_their_own_address(tmp_path: Path) -> Non
 
 
 async def test_every_socket_is_listened_on(tmp_path: Path) -> None:
-    sockets = (*open_sockets("127.0.0.1", 0, section="listen")[0], *open_sockets("127.0.0.1", 0)[0])
+    sockets = (*open_sockets("127.0.0.1", 0, section="listen")[0], *open_sockets("127.0.0.1", 0, section="listen")[0])
     async with listening(tmp_path, sockets=sockets) as world:
         for sock in sockets:
             world.port = sock.getsockname()[1]
