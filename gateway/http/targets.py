@@ -48,6 +48,8 @@ _CANONICAL_FORMS: Final = dict(_canonical_forms())
 _NOT_PLAIN: Final = re.compile(r"%(?:[0-9A-Fa-f]{2})?|[^A-Za-z0-9_~!$&'()*+,=:@./;\-]")
 # What is left of an escaped percent sign before two hex digits is an escape to whoever decodes twice.
 _DOUBLE_ESCAPE: Final = re.compile(r"%25[0-9A-Fa-f]{2}")
+# UTF-8 that is longer than it need be, and so none (RFC 3629 §3): old decoders of IIS and Java read `%C0%AE` as a dot.
+_OVERLONG: Final = re.compile(r"%C[01]%[89AB]|%E0%[89]|%F0%8")
 _DOT_SEGMENT: Final = re.compile(r"/\.\.?(?:/|\Z)")
 
 _ODD: Final = {
@@ -128,7 +130,7 @@ def _canonical_path(raw: str) -> str:
     except KeyError:
         raise Refused(Reason.BAD_TARGET) from None
     # Decided on the decoded text: `/%2e%2e/` is a dot segment for every backend that decodes.
-    if _DOUBLE_ESCAPE.search(path) or _DOT_SEGMENT.search(path):
+    if _DOUBLE_ESCAPE.search(path) or _OVERLONG.search(path) or _DOT_SEGMENT.search(path):
         raise Refused(Reason.BAD_TARGET)
     return path
 

@@ -96,6 +96,12 @@ REFUSED: dict[str, bytes] = {
     "not-ascii-latin": b"/public/\xe9",
     "not-ascii-in-query": b"/public/x?\xc3\xa9",
     "overlong-dot": b"/public/\xc0\xae\xc0\xae/required",
+    # What no encoder writes, and lenient decoders read: CVE-2000-0884 (IIS), CVE-2008-2938 (Java).
+    "overlong-dots-escaped": b"/public/%c0%ae%c0%ae/required",
+    "overlong-slash-escaped": b"/public%C0%AFrequired",
+    "overlong-letter-escaped": b"/publi%c1%a3/required",
+    "overlong-slash-in-three": b"/public%e0%80%afrequired",
+    "overlong-dot-in-four": b"/public/%f0%80%80%ae./required",
     "control": b"/public/\x01",
     "del": b"/public/\x7f",
     "absolute-dots": b"http://api.example.org/public/../required",
