@@ -257,15 +257,20 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def _on_defect(self) -> None:
-        """Something was raised that nobody expected: the operator is told all of it, the client that it happened.
-
-        The connection ends, for nobody can tell what state it is in (checklist 84).
-        """
+        """Something was raised that nobody expected: the operator is told all of it (checklist 84)."""
         logger.exception("request_failed")
-        if self.exchange is None:
-            self._refuse_head(Reason.INTERNAL_ERROR)
-        else:
-            self.exchange.end_early(Reason.INTERNAL_ERROR)
+        self.end_at_defect()
+
+    def end_at_defect(self) -> None:
+        """Tell the client that it happened and end its connection, for nobody can tell what state it is in."""
+        try:
+            if self.exchange is None:
+                self._refuse_head(Reason.INTERNAL_ERROR)
+            else:
+                self.exchange.end_early(Reason.INTERNAL_ERROR)
+        except Exception:
+            logger.exception("refusal_failed")
+            self._reset()
 
     def keep_for_later(self, data: bytes) -> None:
         """Bytes behind a request's end: the next request."""

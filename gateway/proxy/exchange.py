@@ -313,9 +313,8 @@ class Exchange:
         return self._response_body.is_chunked and not self._sends_chunks
 
     def _write(self, data: bytes) -> None:
-        if data:
-            self.bytes_sent += len(data)
-            self.client.write(data)
+        self.bytes_sent += len(data)
+        self.client.write(data)
 
     def on_response_end(self) -> None:
         self._upstream = None
@@ -328,7 +327,10 @@ class Exchange:
     def on_upstream_failed(self, reason: Reason) -> None:
         upstream, self._upstream = self._upstream, None
         plan = self.plan
-        if upstream is None or plan is None or self.status or reason is Reason.INTERNAL_ERROR:
+        if reason is Reason.INTERNAL_ERROR:
+            self.client.end_at_defect()
+            return
+        if upstream is None or plan is None or self.status:
             self.refuse(reason)
             return
         upstream.owner.on_request_failed(upstream, reason, self.started_at)
@@ -401,7 +403,7 @@ class Exchange:
 
     def on_client_gone(self) -> None:
         """The client closed its connection: nobody waits for the answer, so the upstream need not go on with it."""
-        self.reason = Reason.CLIENT_GONE
+        self.reason = self.reason or Reason.CLIENT_GONE
         self.status = self.status or _CLIENT_CLOSED_REQUEST
         self._finish(close=True, cut=self._ends_with_connection)
 

@@ -118,6 +118,21 @@ def post(target: bytes, body: bytes, *lines: bytes, length: int | None = None) -
     return request(target, announced, *lines, method=b"POST", body=body)
 
 
+# RFC 6455 §1.3's example.
+HANDSHAKE = request(
+    b"/ws",
+    bearer(),
+    b"Upgrade: websocket",
+    b"Connection: Upgrade",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
+
+
 @dataclasses.dataclass
 class Answer:
     status: int

@@ -590,6 +590,26 @@ async def test_s72_a_cut_that_a_length_shows_takes_nothing_along(world: World, v
     assert world.outcomes() == [(200, "upstream_broken")]
 
 
+async def test_a_client_that_leaves_in_the_moment_of_its_answer_has_got_it(world: World) -> None:
+    client = await world.ask(GET)
+    client.transport.abort()  # a fault of the network: the connection hears of it in the loop's next round
+    world.app.peer.send(OK)
+    await settle()
+    assert client.received == b""
+    assert world.app.peer.ended == ""
+    assert world.outcomes() == [(200, None)]
+
+
+async def test_a_pause_between_two_requests_stops_nothing(world: World) -> None:
+    client = await world.ask(NOWHERE)
+    client.read()
+    protocol = client.transport.get_protocol()
+    protocol.pause_writing()
+    protocol.resume_writing()
+    client.send(NOWHERE)
+    assert answer(client).status == 404
+
+
 async def test_a_connection_says_what_it_is_doing(world: World) -> None:
     connection = world.plane.new_connection()
     assert repr(connection) == "<ClientConnection unknown closed>"
@@ -659,7 +679,7 @@ class Speechless(CorsPolicy):
         raise Defect
 
 
-async def test_s84_a_defect_in_the_refusal_itself_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+async def test_s84_a_defect_in_a_refusal_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     async with running(cors=Speechless(**CORS_OPTIONS)) as world:
         client = await world.ask(NOWHERE)
         assert (client.received, client.ended) == (b"", "cut")

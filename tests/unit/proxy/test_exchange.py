@@ -11,6 +11,7 @@ from tests.unit.proxy.plane import (
     BOB,
     BODY,
     CONNECT,
+    HANDSHAKE,
     MAX_TARGET,
     OK,
     OPENING,
@@ -18,6 +19,7 @@ from tests.unit.proxy.plane import (
     READ,
     RESPONSE,
     SEND,
+    SWITCH,
     World,
     answer,
     bearer,
@@ -37,6 +39,7 @@ UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EXPECT = b"Expect: 100-continue"
+FRAME = b"\x81\x82\x00\x00\x00\x00hi"
 
 
 def chunked(target: bytes, *lines: bytes, body: bytes = b"") -> bytes:
@@ -336,6 +339,118 @@ async def test_interim_responses_pass_to_who_knows_them(world: World) -> None:
     assert world.outcomes() == [(200, None)] * 2
 
 
+# WebSockets.
+
+
+async def test_a_handshake_passes_and_becomes_a_tunnel(world: World) -> None:
+    for pieces in (HANDSHAKE + FRAME, HANDSHAKE):
+        client = await world.ask(pieces)
+        assert b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" in world.forwarded()
+        world.app.peer.send(SWITCH + b"\x81\x02hi")
+        if pieces is HANDSHAKE:
+            client.send(FRAME)
+        raw = client.read()
+        assert raw.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+        assert raw.endswith(b"\r\n\r\n\x81\x02hi")
+        assert world.forwarded() == FRAME
+        client.leave()
+        await settle()
+    assert world.outcomes() == [(101, "client_gone")] * 2
+
+
+async def test_s68_a_backend_that_declines_has_given_an_ordinary_answer(world: World) -> None:
+    client = await answered(world, HANDSHAKE, OK)
+    assert answer(client).body == b"ok"
+    client.send(GET)
+    world.app.peer.send(OK)
+    assert answer(client).status == 200
+    assert world.app.attempts == 1
+
+
+@pytest.mark.parametrize("raw", [SWITCH.replace(b"s3pP", b"xxxx"), SWITCH.replace(b"websocket", b"h2c")])
+async def test_s68_a_switch_that_a_client_must_not_believe_never_reaches_it(world: World, raw: bytes) -> None:
+    client = await answered(world, HANDSHAKE, raw)
+    assert answer(client).code == "upstream_broken"
+    assert not world.pool.servers[0].health.is_up
+
+
+async def test_who_has_enough_websockets_is_told_so_before_and_after_the_backend_was_asked(world: World) -> None:
+    """One is allowed. Two ask at the same time, and a third later."""
+    first, second = await world.ask(HANDSHAKE), await world.ask(HANDSHAKE)
+    for peer in world.app.peers:
+        peer.send(SWITCH)
+    await settle()
+    third = await world.ask(HANDSHAKE)
+    assert first.read().startswith(b"HTTP/1.1 101 ")
+    assert [answer(client).code for client in (second, third)] == ["too_many_websockets"] * 2
+    assert len(world.app.peers) == 2
+    assert [peer.ended for peer in world.app.peers] == ["", "cut"]
+    assert world.pool.servers[0].health.is_up  # which is no fault of the backend's
+    second.send(GET)  # an ordinary answer, on an ordinary connection
+    await settle()
+    assert second.is_read
+
+
+async def test_a_tunnel_ends_half_by_half(world: World) -> None:
+    client = await answered(world, HANDSHAKE, SWITCH)
+    client.read()
+    client.send_eof()
+    assert world.app.peer.has_eof
+    world.app.peer.send(b"\x81\x02hi")
+    assert client.read() == b"\x81\x02hi"
+    world.app.peer.send_eof()
+    await settle()
+    assert (client.ended, world.app.peer.ended) == ("closed", "closed")
+    assert world.outcomes() == [(101, None)]
+
+
+async def test_a_tunnel_ends_half_by_half_the_other_way_round(world: World) -> None:
+    client = await answered(world, HANDSHAKE, SWITCH)
+    world.app.peer.send_eof()
+    assert client.has_eof
+    world.forwarded()
+    client.send(FRAME)
+    assert world.forwarded() == FRAME
+    client.send_eof()
+    await settle()
+    assert (client.ended, world.app.peer.ended) == ("closed", "closed")
+
+
+async def test_a_tunnel_over_tls_has_no_halves(world: World) -> None:
+    client = world.connect(is_tls=True)
+    client.send(HANDSHAKE)
+    await settle()
+    world.app.peer.send(SWITCH)
+    world.app.peer.send_eof()
+    await settle()
+    assert client.ended == "closed"
+    assert len(world.log_lines()) == 1
+
+
+async def test_s84_a_defect_that_stands_against_the_end_of_a_tunnel_too_cuts_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await answered(world, HANDSHAKE, SWITCH)
+    world.app.peer.transport.write_eof()  # writing behind it raises, a Close frame as well
+    client.send(FRAME)
+    await settle()
+    assert messages(caplog) == ["request_failed", "refusal_failed"]
+    assert (client.ended, world.app.peer.ended) == ("cut", "closed")
+    assert world.outcomes() == [(101, "internal_error")]
+
+
+async def test_s84_a_defect_that_stands_against_the_refusal_too_cuts_the_connection(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await world.ask(GET)
+    client.transport.write_eof()
+    world.app.peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    await settle()
+    assert messages(caplog) == ["response_failed", "refusal_failed"]
+    assert (client.ended, world.app.peer.ended) == ("cut", "cut")
+    assert world.outcomes() == [(500, "internal_error")]
+
+
 async def test_an_event_stream_ends_with_its_token(world: World) -> None:
     client = await world.ask(request(b"/known/x", bearer()))
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -401,6 +516,20 @@ async def test_s80_a_body_is_not_read_before_admission(world: World) -> None:
     await settle()
     assert client.is_read
     assert world.forwarded().endswith(b"X-User-Id: 7\r\nContent-Length: 5\r\n\r\nhello")
+
+
+async def test_what_tls_had_already_taken_off_the_wire_is_not_lost(world: World) -> None:
+    """It comes although reading is paused."""
+    world.app.hold()
+    client = await world.ask(post(b"/open/x", b"h", length=5))
+    assert not client.is_read
+    client.transport.take(b"ell")
+    world.app.go_on()
+    await settle()
+    assert world.forwarded().endswith(b"\r\n\r\nhell")
+    client.send(b"o")
+    world.app.peer.send(OK)
+    assert answer(client).status == 200
 
 
 async def test_s13_a_body_that_breaks_its_framing_never_ends_properly(world: World) -> None:
@@ -600,6 +729,25 @@ async def test_s82_a_client_that_leaves_takes_the_upstreams_request_along(
     assert world.outcomes() == [(status, "client_gone")]
     assert (world.app.attempts, world.pool.servers[0].busy) == (1, 0)
     assert world.pool.servers[0].health.is_up
+
+
+async def test_s43_the_same_head_again_is_decided_on_again(world: World) -> None:
+    await world.warm_up()
+    raw = post(b"/app/x", b"", bearer(), length=1)
+    client = world.connect()
+    ids = set()
+    for body in (b"1", b"2", b"3"):
+        client.send(raw + body)
+        assert world.forwarded().endswith(b"\r\n\r\n" + body)
+        world.app.peer.send(OK)
+        found = answer(client)
+        assert found.status == 200
+        ids.add(found.fields["x-request-id"])
+    assert len(ids) == 3
+    world.revocations.add(Revocation(kind=RevokedKind.TOKEN, id="t1", expires_at=2**40))
+    client.send(raw + b"4")
+    assert answer(client).status == 401
+    assert world.forwarded() == b""
 
 
 # Upstreams that fail.
