@@ -320,7 +320,7 @@ class Exchange:
         self._upstream = None
         if self._sends_chunks:
             self._write(LAST_CHUNK)
-        self._finish(close=self._closes or not self.body.is_complete)
+        self._finish(close=self._closes)
 
     # What goes wrong
 

@@ -5,21 +5,18 @@ Everything in it is the real thing but for the two ends: transports without sock
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import io
-import itertools
 import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-import jwt
 import pytest
 
 from gateway.auth.bearer import BearerReader
 from gateway.auth.identity import IdentityRenderer
-from gateway.auth.keyring import build_keyring, generate_key
+from gateway.auth.keyring import build_keyring
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
@@ -48,6 +45,7 @@ from gateway.proxy.upstream_pool import ExchangeTimeouts, UpstreamPool
 from gateway.proxy.upstream_server import ConnectionLimits, ServerAddress
 from gateway.types import Access, Secret, User
 from tests.unit.proxy.transports import Clock, Listening, Peer, connect, settle
+from tests.unit.proxy.wire import ALICE, BOB, EPOCH, KEY, OK, ORIGIN, bearer, request
 
 # Seconds, all different, so that a test sees which of them it was.
 HEAD, BODY, KEEPALIVE = 20, 12, 75
@@ -55,14 +53,9 @@ SEND, RESPONSE, READ = 31, 61, 47
 QUEUE, CONNECT = 3, 5
 OPENING = QUEUE + CONNECT + 1  # as a pool with one server has it
 LINGER = 3
-MIN_RATE = 100
+MIN_RATE = 1000
 MAX_HEAD, MAX_FIELDS, MAX_TARGET = 2048, 20, 1024
 
-EPOCH = 1_800_000_000  # Unix time when the loop's is 0
-ALICE, BOB = "7", "8"  # Bob is inactive
-ORIGIN = b"https://app.example"
-KEY = generate_key("HS256")
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 CORS_OPTIONS: dict[str, Any] = {
     "allow_origins": [ORIGIN.decode()],
@@ -96,80 +89,6 @@ class Stumbling(CorsPolicy):
             self.has_stumbled = True
             raise Defect
         return super().fields(origin)
-
-
-@functools.cache
-def token(user_id: str = ALICE, token_id: str = "t1") -> bytes:
-    claims = {"token_type": "access", "exp": EPOCH + 10_000, "jti": token_id, "user_id": user_id}
-    return jwt.encode(claims, KEY, "HS256").encode()
-
-
-def bearer(user_id: str = ALICE, token_id: str = "t1") -> bytes:
-    return b"Authorization: Bearer " + token(user_id, token_id)
-
-
-def request(target: bytes, *lines: bytes, method: bytes = b"GET", version: bytes = b"1.1", body: bytes = b"") -> bytes:
-    return b"\r\n".join((b"%b %b HTTP/%b" % (method, target, version), b"Host: a.example", *lines, b"", body))
-
-
-def post(target: bytes, body: bytes, *lines: bytes, length: int | None = None) -> bytes:
-    """With the length of `body`, or with another one."""
-    announced = b"Content-Length: %d" % (len(body) if length is None else length)
-    return request(target, announced, *lines, method=b"POST", body=body)
-
-
-# RFC 6455 §1.3's example.
-HANDSHAKE = request(
-    b"/ws",
-    bearer(),
-    b"Upgrade: websocket",
-    b"Connection: Upgrade",
-    b"Sec-WebSocket-Version: 13",
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
-SWITCH = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-)
-
-
-@dataclasses.dataclass
-class Answer:
-    status: int
-    fields: dict[str, str]
-    body: bytes
-
-    @property
-    def closes(self) -> bool:
-        return self.fields.get("connection") == "close"
-
-    @property
-    def code(self) -> str:
-        """Of a refusal."""
-        code: str = json.loads(self.body)["code"]
-        return code
-
-
-def answers(raw: bytes) -> list[Answer]:
-    """Whole answers one behind the other, each with a length or without a body."""
-    found = []
-    while raw:
-        head, end, raw = raw.partition(b"\r\n\r\n")
-        assert end
-        first, *lines = head.decode().split("\r\n")
-        fields = dict(line.lower().split(": ", 1) for line in lines)
-        assert len(fields) == len(lines)
-        size = int(fields.get("content-length", "0"))
-        assert len(raw) >= size
-        found.append(Answer(int(first.split()[1]), fields, raw[:size]))
-        raw = raw[size:]
-    return found
-
-
-def answer(client: Peer) -> Answer:
-    """The one answer that a client got since it last looked."""
-    (found,) = answers(client.read())
-    return found
 
 
 class Directory:
@@ -349,6 +268,13 @@ class World:
         await settle()
         return client
 
+    async def answered(self, raw: bytes, response: bytes) -> Peer:
+        """A client that has asked this and whose backend has sent that."""
+        client = await self.ask(raw)
+        self.app.peer.send(response)
+        await settle()
+        return client
+
     async def warm_up(self, count: int = 1) -> None:
         """Leave so many idle connections to `app`, and a token of Alice's that is known."""
         clients = [self.connect() for _ in range(count)]
@@ -421,11 +347,3 @@ async def running(**options: Any) -> AsyncIterator[World]:
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the operator's log says from warnings on."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-
-
-_ids = itertools.count()
-
-
-def fresh_bearer(user_id: str = ALICE) -> bytes:
-    """A token that nobody has seen, so that its user is looked up."""
-    return bearer(user_id, f"fresh{next(_ids)}")

@@ -6,26 +6,9 @@ import re
 import pytest
 
 from gateway.http.addresses import parse_address
-from tests.unit.proxy.plane import (
-    CORS,
-    EPOCH,
-    HANDSHAKE,
-    LINGER,
-    OK,
-    ORIGIN,
-    SWITCH,
-    World,
-    answer,
-    bearer,
-    post,
-    request,
-    running,
-)
+from tests.unit.proxy.plane import CORS, LINGER, World, running
 from tests.unit.proxy.transports import Peer, settle
-
-GET = request(b"/open/x")
-NOWHERE = request(b"/nowhere")
-BIG_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
+from tests.unit.proxy.wire import EPOCH, GET, HANDSHAKE, NOWHERE, OK, ORIGIN, SWITCH, answer, bearer, post, request
 
 
 def is_full(world: World) -> bool:
@@ -105,6 +88,14 @@ async def test_s81_one_address_has_no_more_connections_than_its_cap() -> None:
         clients[0].leave()
         await settle()
         world.connect("192.0.2.1")
+
+
+async def test_s81_who_makes_room_has_gone_at_once() -> None:
+    async with running(max_connections=2, max_per_address=2) as world:
+        for _ in range(6):
+            world.connect()
+        await settle()
+        assert [client.ended for client in world.clients] == ["closed"] * 4 + [""] * 2
 
 
 # Where a connection comes from.

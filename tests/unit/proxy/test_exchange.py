@@ -1,4 +1,4 @@
-"""One request and its response: what passes, how it is framed, and that it ends in one way whatever happens."""
+"""One request and its response: who may pass, what passes, and how it is framed."""
 
 from typing import Any
 
@@ -6,52 +6,32 @@ import pytest
 
 from gateway.errors import Reason
 from gateway.types import Revocation, RevokedKind
-from tests.unit.proxy.plane import (
+from tests.unit.proxy.plane import MAX_TARGET, OPENING, World, messages, running
+from tests.unit.proxy.transports import settle
+from tests.unit.proxy.wire import (
     ALICE,
     BOB,
-    BODY,
-    CONNECT,
+    CHUNKED,
+    CONTINUE,
+    FRAME,
+    GET,
     HANDSHAKE,
-    MAX_TARGET,
+    HINTS,
+    ID,
     OK,
-    OPENING,
     ORIGIN,
-    READ,
-    RESPONSE,
-    SEND,
+    ORIGIN_LINE,
     SWITCH,
-    World,
+    UNTIL_CLOSE,
     answer,
     bearer,
+    chunked,
     fresh_bearer,
-    messages,
     post,
     request,
-    running,
 )
-from tests.unit.proxy.transports import HIGH_WATER, Peer, settle
 
-GET = request(b"/open/x")
-ID = b"X-Request-Id: 0123456789"
-OUR_ID = ID + b"\r\n"
-ORIGIN_LINE = b"Origin: " + ORIGIN
-UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nhello"
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-EXPECT = b"Expect: 100-continue"
-FRAME = b"\x81\x82\x00\x00\x00\x00hi"
-
-
-def chunked(target: bytes, *lines: bytes, body: bytes = b"") -> bytes:
-    return request(target, b"Transfer-Encoding: chunked", *lines, method=b"POST", body=body)
-
-
-async def answered(world: World, raw: bytes, response: bytes) -> Peer:
-    """A client that has asked this and got that."""
-    client = await world.ask(raw)
-    world.app.peer.send(response)
-    await settle()
-    return client
+KEPT, CLOSED = "", "closed"
 
 
 # What the upstream gets.
@@ -107,7 +87,7 @@ async def test_http_10_without_a_host_gets_the_upstreams(world: World) -> None:
 async def test_a_user_is_looked_up_when_its_token_is_first_seen(world: World) -> None:
     line = fresh_bearer()
     for _ in range(2):
-        client = await answered(world, request(b"/app/x", line), OK)
+        client = await world.answered(request(b"/app/x", line), OK)
         assert answer(client).status == 200
     assert world.directory.asked == [ALICE]
     assert [found["user"] for found in world.log_lines()] == [ALICE, ALICE]
@@ -240,15 +220,13 @@ async def test_a_browser_can_read_refusals_and_answers(world: World) -> None:
     refused = await world.ask(request(b"/cors/x", ORIGIN_LINE))
     assert answer(refused).fields["access-control-allow-origin"] == ORIGIN.decode()
     theirs = OK.replace(b"\r\n\r\n", b"\r\nAccess-Control-Allow-Origin: *\r\n\r\n")
-    passed = await answered(world, request(b"/cors/x", ORIGIN_LINE, bearer()), theirs)
+    passed = await world.answered(request(b"/cors/x", ORIGIN_LINE, bearer()), theirs)
     assert answer(passed).fields["access-control-allow-origin"] == ORIGIN.decode()
-    left_alone = await answered(world, request(b"/app/x", ORIGIN_LINE, bearer()), theirs)
+    left_alone = await world.answered(request(b"/app/x", ORIGIN_LINE, bearer()), theirs)
     assert answer(left_alone).fields["access-control-allow-origin"] == "*"
 
 
 # Responses and their framing.
-
-KEPT, CLOSED = "", "closed"
 
 
 @pytest.mark.parametrize(
@@ -322,16 +300,15 @@ async def test_each_framing_is_one_that_the_client_knows(
     assert raw.startswith(b"HTTP/1.1 " + response.split(b" ")[1])  # always our version (RFC 9110 §2.5)
     if is_cut and not is_10:
         raw = raw.replace(b"1\r\nh\r\n1\r\ne\r\n1\r\nl\r\n1\r\nl\r\n1\r\no\r\n", b"5\r\nhello\r\n")
-    assert raw.endswith(end if end.startswith(b"\r\n") else OUR_ID + end)
+    assert raw.endswith(end if end.startswith(b"\r\n") else ID + b"\r\n" + end)
     assert client.ended == fate
     (line,) = world.log_lines()
     assert (line["status"], line.get("reason")) == (int(response.split(b" ")[1]), None)
 
 
 async def test_interim_responses_pass_to_who_knows_them(world: World) -> None:
-    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
-    for version, expected in ((b"1.1", hints), (b"1.0", b"")):
-        client = await answered(world, request(b"/open/x", version=version), hints + CONTINUE)
+    for version, expected in ((b"1.1", HINTS), (b"1.0", b"")):
+        client = await world.answered(request(b"/open/x", version=version), HINTS + CONTINUE)
         assert client.read() == expected
         world.app.peer.send(OK)
         await settle()
@@ -359,7 +336,7 @@ async def test_a_handshake_passes_and_becomes_a_tunnel(world: World) -> None:
 
 
 async def test_s68_a_backend_that_declines_has_given_an_ordinary_answer(world: World) -> None:
-    client = await answered(world, HANDSHAKE, OK)
+    client = await world.answered(HANDSHAKE, OK)
     assert answer(client).body == b"ok"
     client.send(GET)
     world.app.peer.send(OK)
@@ -369,7 +346,7 @@ async def test_s68_a_backend_that_declines_has_given_an_ordinary_answer(world: W
 
 @pytest.mark.parametrize("raw", [SWITCH.replace(b"s3pP", b"xxxx"), SWITCH.replace(b"websocket", b"h2c")])
 async def test_s68_a_switch_that_a_client_must_not_believe_never_reaches_it(world: World, raw: bytes) -> None:
-    client = await answered(world, HANDSHAKE, raw)
+    client = await world.answered(HANDSHAKE, raw)
     assert answer(client).code == "upstream_broken"
     assert not world.pool.servers[0].health.is_up
 
@@ -392,7 +369,7 @@ async def test_who_has_enough_websockets_is_told_so_before_and_after_the_backend
 
 
 async def test_a_tunnel_ends_half_by_half(world: World) -> None:
-    client = await answered(world, HANDSHAKE, SWITCH)
+    client = await world.answered(HANDSHAKE, SWITCH)
     client.read()
     client.send_eof()
     assert world.app.peer.has_eof
@@ -405,7 +382,7 @@ async def test_a_tunnel_ends_half_by_half(world: World) -> None:
 
 
 async def test_a_tunnel_ends_half_by_half_the_other_way_round(world: World) -> None:
-    client = await answered(world, HANDSHAKE, SWITCH)
+    client = await world.answered(HANDSHAKE, SWITCH)
     world.app.peer.send_eof()
     assert client.has_eof
     world.forwarded()
@@ -430,7 +407,7 @@ async def test_a_tunnel_over_tls_has_no_halves(world: World) -> None:
 async def test_s84_a_defect_that_stands_against_the_end_of_a_tunnel_too_cuts_it(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = await answered(world, HANDSHAKE, SWITCH)
+    client = await world.answered(HANDSHAKE, SWITCH)
     world.app.peer.transport.write_eof()  # writing behind it raises, a Close frame as well
     client.send(FRAME)
     await settle()
@@ -468,504 +445,3 @@ async def test_an_event_stream_that_ends_is_forgotten(world: World) -> None:
     await settle()
     assert client.read().endswith(b"0\r\n\r\n")
     assert repr(world.long_exchanges) == "<LongExchanges watched=0 tunnels=0>"
-
-
-# Request bodies.
-
-
-@pytest.mark.parametrize("is_known", [False, True])
-async def test_a_body_passes_as_it_comes(world: World, is_known: bool) -> None:
-    """`is_known`: the connection is there already; else the first piece waits for it."""
-    if is_known:
-        await world.warm_up()
-    client = await world.ask(post(b"/open/x", b"he", length=5))
-    assert world.forwarded().endswith(b"Content-Length: 5\r\n\r\nhe")
-    client.send(b"ll")
-    assert world.forwarded() == b"ll"
-    client.send(b"o")
-    assert world.forwarded() == b"o"
-    world.app.peer.send(OK)
-    assert answer(client).status == 200
-    assert len(world.app.peers) == 1
-    assert world.app.peer.ended == ""
-
-
-async def test_a_chunked_body_is_cut_anew_and_without_its_trailers(world: World) -> None:
-    client = await world.ask(chunked(b"/open/x", body=b"3;x=y\r\nhel"))
-    assert world.forwarded().endswith(b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n")
-    client.send(b"\r\n2\r\nlo\r\n")
-    assert world.forwarded() == b"2\r\nlo\r\n"
-    client.send(b"0\r\nX-User-Id: 1\r\n")
-    assert world.forwarded() == b""
-    client.send(b"\r\n")
-    assert world.forwarded() == b"0\r\n\r\n"
-    world.app.peer.send(OK)
-    assert answer(client).status == 200
-
-
-async def test_s80_a_body_is_not_read_before_admission(world: World) -> None:
-    world.directory.may_answer.clear()
-    client = await world.ask(post(b"/app/x", b"he", fresh_bearer(), length=5))
-    assert not client.is_read
-    client.send(b"llo")
-    world.app.hold()
-    world.directory.may_answer.set()
-    await settle()
-    assert (world.app.attempts, client.is_read) == (1, False)
-    world.app.go_on()
-    await settle()
-    assert client.is_read
-    assert world.forwarded().endswith(b"X-User-Id: 7\r\nContent-Length: 5\r\n\r\nhello")
-
-
-async def test_what_tls_had_already_taken_off_the_wire_is_not_lost(world: World) -> None:
-    """It comes although reading is paused."""
-    world.app.hold()
-    client = await world.ask(post(b"/open/x", b"h", length=5))
-    assert not client.is_read
-    client.transport.take(b"ell")
-    world.app.go_on()
-    await settle()
-    assert world.forwarded().endswith(b"\r\n\r\nhell")
-    client.send(b"o")
-    world.app.peer.send(OK)
-    assert answer(client).status == 200
-
-
-async def test_s13_a_body_that_breaks_its_framing_never_ends_properly(world: World) -> None:
-    client = await world.ask(chunked(b"/open/x", body=b"3\r\nhel\r\n"))
-    world.forwarded()
-    client.send(b"zz\r\n")
-    assert answer(client).code == "bad_framing"
-    await settle()
-    assert (world.forwarded(), world.app.peer.ended) == (b"", "cut")
-    assert client.has_eof
-
-
-@pytest.mark.parametrize("size", [10, 11])
-async def test_a_body_has_a_bound(world: World, size: int) -> None:
-    body = b"x" * size
-    client = await world.ask(post(b"/small/x", body))
-    if size == 10:
-        world.app.peer.send(OK)
-    found = answer(client)
-    assert (found.status, found.closes) == ((200, False) if size == 10 else (413, False))
-    assert len(world.app.peers) == (1 if size == 10 else 0)
-
-
-async def test_an_announced_body_over_its_bound_is_refused_before_it_comes(world: World) -> None:
-    client = await world.ask(post(b"/small/x", b"", EXPECT, length=11))
-    found = answer(client)
-    assert (found.status, found.closes) == (413, True)
-    assert world.app.attempts == 0
-
-
-async def test_a_chunked_body_over_its_bound_is_refused_where_it_exceeds_it(world: World) -> None:
-    client = await world.ask(chunked(b"/small/x", body=b"6\r\nhello \r\n"))
-    client.send(b"5\r\nworld\r\n")
-    await settle()
-    assert answer(client).code == "body_too_large"
-    assert not world.forwarded().endswith(b"world\r\n")
-    assert world.app.peer.ended == "cut"
-
-
-async def test_s17_a_client_that_waits_for_it_is_told_to_continue_when_it_has_been_let_in(world: World) -> None:
-    world.app.hold()
-    client = await world.ask(post(b"/open/x", b"", EXPECT, length=5))
-    assert client.received == b""
-    world.app.go_on()
-    await settle()
-    assert client.read() == CONTINUE
-    assert b"xpect" not in world.forwarded()
-    client.send(b"hello")
-    assert world.forwarded() == b"hello"
-    world.app.peer.send(CONTINUE + OK)  # an answer to a question that was not put
-    assert answer(client).status == 200
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        post(b"/open/x", b"he", EXPECT, length=5),  # it does not wait
-        post(b"/open/x", b"hello", EXPECT),
-        post(b"/open/x", b"", EXPECT),
-        request(b"/open/x", EXPECT),
-        post(b"/open/x", b"", EXPECT, length=5).replace(b"HTTP/1.1", b"HTTP/1.0"),
-    ],
-)
-async def test_nobody_else_is_told_to_continue(world: World, raw: bytes) -> None:
-    client = await world.ask(raw)
-    assert world.forwarded()
-    assert client.received == b""
-
-
-async def test_s17_who_is_refused_is_not_told_to_continue(world: World) -> None:
-    client = await world.ask(post(b"/app/x", b"", EXPECT, length=5))
-    assert (found := answer(client)).status == 401
-    assert found.closes
-
-
-async def test_an_early_answer_passes_and_ends_both_connections(world: World) -> None:
-    client = await world.ask(post(b"/open/x", b"he", length=500))
-    world.app.peer.send(OK[:-1])
-    client.send(b"llo")
-    assert world.forwarded().endswith(b"hello")  # it may still want it
-    world.app.peer.send(OK[-1:])
-    assert answer(client).closes
-    await settle()
-    assert world.app.peer.ended == "cut"
-    assert client.has_eof
-    client.send(b"more", GET)
-    assert client.received == b""
-    assert world.outcomes() == [(200, None)]
-
-
-async def test_an_early_answer_to_a_body_that_comes_whole_in_time(world: World) -> None:
-    client = await world.ask(post(b"/open/x", b"he", length=5))
-    world.app.peer.send(OK[:-1])
-    client.send(b"llo")
-    world.app.peer.send(OK[-1:])
-    await settle()
-    assert answer(client).closes  # that had been said already
-    assert (client.ended, world.app.peer.ended) == ("closed", "")
-
-
-# Backpressure (checklist 75).
-
-
-async def test_s75_reading_the_client_waits_for_the_upstream(world: World) -> None:
-    client = await world.ask(post(b"/open/x", b"", length=200_000))
-    world.app.peer.stop_taking()
-    client.send(b"x" * 50_000)
-    assert client.is_read
-    client.send(b"x" * 50_000)
-    assert not client.is_read
-    client.send(b"x" * 100_000)
-    world.app.peer.take()
-    await settle()
-    assert client.is_read
-    assert world.forwarded().count(b"x") >= 200_000
-
-
-async def test_s75_reading_waits_also_when_the_first_piece_was_too_much(world: World) -> None:
-    await world.warm_up()
-    world.app.peer.stop_taking()
-    client = world.connect()
-    client.send(post(b"/open/x", b"x" * (HIGH_WATER + 1), length=1_000_000))
-    assert not client.is_read
-    world.app.peer.take()
-    assert client.is_read
-
-
-async def test_s81_a_request_that_waits_behind_a_body_is_not_read_on_when_that_has_been_taken(world: World) -> None:
-    await world.warm_up()
-    world.app.peer.stop_taking()
-    client = world.connect()
-    client.send(post(b"/open/x", b"x" * (HIGH_WATER + 1)) + GET)
-    assert not client.is_read
-    world.app.peer.take()
-    assert not client.is_read
-    world.app.peer.send(OK)
-    assert client.is_read
-
-
-async def test_s75_a_full_upstream_does_not_stop_who_has_nothing_more_to_send(world: World) -> None:
-    await world.warm_up()
-    world.app.peer.stop_taking()
-    client = world.connect()
-    client.send(post(b"/open/x", b"x" * (HIGH_WATER + 1)))
-    assert client.is_read  # or nobody would notice that it leaves
-    client.leave()
-    await settle()
-    assert world.app.peer.ended == "cut"
-
-
-# Clients that leave (checklist 82).
-
-
-async def test_s82_a_client_that_leaves_during_the_look_up(world: World) -> None:
-    world.directory.may_answer.clear()
-    client = await world.ask(request(b"/app/x", fresh_bearer()))
-    client.leave()
-    await settle()
-    assert world.outcomes() == [(499, "client_gone")]
-    world.directory.may_answer.set()
-    await settle()
-    assert world.app.attempts == 0
-    assert world.log_lines() == []
-
-
-async def test_s82_a_client_that_leaves_during_the_connect(world: World) -> None:
-    world.app.hold()
-    client = await world.ask(GET)
-    client.leave()
-    await settle()
-    assert world.outcomes() == [(499, "client_gone")]
-    world.app.go_on()
-    await settle()
-    assert world.app.peers == []
-    assert world.log_lines() == []
-
-
-@pytest.mark.parametrize(
-    ("raw", "sent", "status"),
-    [
-        (post(b"/open/x", b"he", length=5), b"", 499),
-        (GET, b"", 499),
-        (GET, OK[:10], 499),
-        (GET, OK[:-1], 200),
-        (GET, CHUNKED[:-5], 200),
-    ],
-)
-async def test_s82_a_client_that_leaves_takes_the_upstreams_request_along(
-    world: World, raw: bytes, sent: bytes, status: int
-) -> None:
-    client = await world.ask(raw)
-    if sent:
-        world.app.peer.send(sent)
-    client.leave()
-    await settle()
-    assert world.app.peer.ended == "cut"
-    assert world.outcomes() == [(status, "client_gone")]
-    assert (world.app.attempts, world.pool.servers[0].busy) == (1, 0)
-    assert world.pool.servers[0].health.is_up
-
-
-async def test_s43_the_same_head_again_is_decided_on_again(world: World) -> None:
-    await world.warm_up()
-    raw = post(b"/app/x", b"", bearer(), length=1)
-    client = world.connect()
-    ids = set()
-    for body in (b"1", b"2", b"3"):
-        client.send(raw + body)
-        assert world.forwarded().endswith(b"\r\n\r\n" + body)
-        world.app.peer.send(OK)
-        found = answer(client)
-        assert found.status == 200
-        ids.add(found.fields["x-request-id"])
-    assert len(ids) == 3
-    world.revocations.add(Revocation(kind=RevokedKind.TOKEN, id="t1", expires_at=2**40))
-    client.send(raw + b"4")
-    assert answer(client).status == 401
-    assert world.forwarded() == b""
-
-
-# Upstreams that fail.
-
-
-async def test_an_upstream_that_cannot_be_reached_is_a_502(world: World) -> None:
-    world.app.error = ConnectionRefusedError()
-    client = await world.ask(GET)
-    assert (found := answer(client)).code == "upstream_unreachable"
-    assert not found.closes
-    assert world.outcomes() == [(502, "upstream_unreachable")]
-
-
-async def test_a_response_that_is_cut_before_its_head_is_a_502(world: World) -> None:
-    client = await answered(world, post(b"/open/x", b"hello"), OK[:10])
-    world.app.peer.send_eof()
-    await settle()
-    assert (found := answer(client)).code == "upstream_broken"
-    assert not found.closes
-    assert world.outcomes() == [(502, "upstream_broken")]
-
-
-@pytest.mark.parametrize("sent", [OK[:-1], CHUNKED[:-5], CHUNKED[:-5] + b"z\r\n"])
-async def test_s72_a_response_that_is_cut_after_its_head_is_cut(world: World, sent: bytes) -> None:
-    client = await answered(world, GET + GET, sent[:-3])
-    world.app.peer.send(sent[-3:])
-    world.app.peer.send_eof()
-    await settle()
-    assert client.has_eof
-    assert not client.read().endswith(b"0\r\n\r\n")
-    assert world.outcomes() == [(200, "upstream_broken")]
-    assert world.app.attempts == 1
-
-
-async def test_s73_a_switch_that_nobody_asked_for_is_a_502(world: World) -> None:
-    client = await answered(
-        world, GET, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
-    )
-    assert answer(client).code == "upstream_broken"
-    assert world.app.peer.ended == "cut"
-
-
-# Sending again (checklist 77).
-
-
-async def two_servers_fail(world: World, raw: bytes, *, sent: bytes = b"") -> Peer:
-    client = await world.ask(raw)
-    for _ in range(2):
-        for backend in world.backends:
-            for peer in backend.peers:
-                if not peer.ended:
-                    if sent:
-                        peer.send(sent)
-                    peer.leave()
-        await settle()
-    return client
-
-
-@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"POST", b"PATCH"])
-async def test_s77_only_what_may_be_repeated_goes_to_another_server(method: bytes) -> None:
-    async with running(servers=2) as world:
-        client = await two_servers_fail(world, request(b"/open/x", method=method))
-        is_repeated = method not in (b"POST", b"PATCH")
-        assert sum(backend.attempts for backend in world.backends) == (2 if is_repeated else 1)
-        assert b" 502 " in client.read()
-        assert world.outcomes() == [(502, "upstream_broken")]
-
-
-@pytest.mark.parametrize(
-    ("raw", "sent"),
-    [
-        (GET, b"H"),  # the answer had begun
-        (post(b"/open/x", b"x").replace(b"POST", b"PUT"), b""),  # the body has gone
-        (post(b"/open/x", b"").replace(b"POST", b"PUT"), b""),
-    ],
-)
-async def test_s77_what_has_been_answered_or_had_a_body_goes_to_nobody_else(raw: bytes, sent: bytes) -> None:
-    async with running(servers=2) as world:
-        client = await two_servers_fail(world, raw, sent=sent)
-        assert sum(backend.attempts for backend in world.backends) == 1
-        assert answer(client).code == "upstream_broken"
-
-
-async def test_s77_the_next_server_gets_the_same_request() -> None:
-    async with running(servers=2) as world:
-        client = await world.ask(request(b"/open/x", ID, b"Cookie: c"))
-        first, second = world.backends
-        raw = first.peer.read()
-        first.peer.leave()
-        await settle()
-        assert second.peer.read() == raw
-        second.peer.send(OK)
-        assert answer(client).status == 200
-        assert world.outcomes() == [(200, None)]
-
-
-async def test_a_kept_connection_that_has_gone_stale_costs_nothing(world: World) -> None:
-    await world.warm_up()
-    stale = world.app.peer
-    client = await world.ask(GET)
-    assert stale.read()
-    stale.leave()
-    await settle()
-    assert world.app.attempts == 2
-    world.app.peer.send(OK)
-    assert answer(client).status == 200
-    assert world.pool.servers[0].health.is_up
-
-
-async def test_a_connection_that_has_just_been_opened_and_ends_is_not_tried_twice(world: World) -> None:
-    client = await world.ask(GET)
-    world.app.peer.leave()
-    await settle()
-    assert answer(client).code == "upstream_broken"
-    assert world.app.attempts == 1
-
-
-async def test_s84_a_defect_on_the_way_of_a_response_is_a_500_and_says_nothing_of_the_server(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    client = await answered(world, request(b"/stumbling/x"), OK)
-    found = answer(client)
-    assert (found.status, found.code, found.closes) == (500, "internal_error", True)
-    assert messages(caplog) == ["response_failed"]
-    assert world.outcomes() == [(500, "internal_error")]
-    assert world.pool.servers[0].health.is_up
-    assert world.app.attempts == 1
-
-
-# Time.
-
-
-async def test_s82_an_upstream_that_does_not_accept_is_a_504_in_time(world: World) -> None:
-    world.app.hold()
-    client = await world.ask(GET)
-    await world.clock.turn(CONNECT)
-    assert answer(client).code == "upstream_connect_timeout"
-    assert world.outcomes() == [(504, "upstream_connect_timeout")]
-
-
-async def test_s82_an_upstream_that_does_not_answer_is_a_504_in_time(world: World) -> None:
-    client = await world.ask(GET)
-    await world.clock.turn(RESPONSE - 1)
-    world.app.peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")  # no answer
-    assert client.read().startswith(b"HTTP/1.1 103 ")
-    await world.clock.turn(1)
-    assert answer(client).code == "upstream_timeout"
-    await settle()
-    assert world.app.peer.ended == "cut"
-    assert not world.pool.servers[0].health.is_up
-    assert client.ended == ""
-
-
-async def test_s82_an_upstream_that_takes_nothing_is_a_504_in_time(world: World) -> None:
-    client = await world.ask(post(b"/open/x", b"", length=1_000_000))
-    world.app.peer.stop_taking()
-    client.send(b"x" * (HIGH_WATER + 1))
-    await world.clock.turn(SEND - 1)
-    assert client.received == b""
-    await world.clock.turn(1)
-    assert answer(client).code == "upstream_send_timeout"
-    assert not world.pool.servers[0].health.is_up
-
-
-async def test_an_upstream_that_stops_inside_of_its_answer_is_cut_off_in_time(world: World) -> None:
-    client = await answered(world, GET, OK[:-1])
-    await world.clock.turn(READ - 1)
-    assert client.ended == ""
-    await world.clock.turn(1)
-    assert client.ended
-    assert world.outcomes() == [(200, "upstream_stalled")]
-
-
-async def test_an_answer_may_take_its_time_as_long_as_it_moves(world: World) -> None:
-    client = await answered(world, GET, OK.replace(b"2", b"9")[:-2])
-    for _ in range(9):
-        await world.clock.turn(READ - 1)
-        world.app.peer.send(b"x")
-    assert answer(client).body == b"x" * 9
-
-
-async def test_s78_a_client_that_stops_inside_of_its_body_is_told_so(world: World) -> None:
-    client = await world.ask(post(b"/open/x", b"he", length=5))
-    await world.clock.turn(BODY - 1)
-    client.send(b"l")
-    await world.clock.turn(BODY - 1)
-    assert client.received == b""
-    await world.clock.turn(1)
-    found = answer(client)
-    assert (found.code, found.closes) == ("body_timeout", True)
-    assert world.pool.servers[0].health.is_up
-
-
-async def test_s78_a_client_that_stops_inside_of_its_body_behind_an_early_answer_is_cut(world: World) -> None:
-    client = await answered(world, post(b"/open/x", b"he", length=5), OK[:-1])
-    await world.clock.turn(BODY)
-    assert client.ended
-    assert world.outcomes() == [(200, "body_timeout")]
-
-
-async def test_the_next_request_starts_however_one_has_ended(world: World) -> None:
-    """Each end is the same end, so whatever waits behind it comes next."""
-    ends = [
-        (request(b"/nowhere"), None),
-        (request(b"/app/x", fresh_bearer("404")), None),
-        (GET, OK),
-        (request(b"/open/x", method=b"HEAD"), OK[:-2]),
-        (GET, CHUNKED),
-        (post(b"/open/x", b"x"), b"nonsense\r\n\r\n"),
-        (GET, OK),
-    ]
-    client = await world.ask(b"".join(raw for raw, _ in ends))
-    for _, response in ends:
-        if response is not None:
-            assert world.forwarded()
-            world.app.peer.send(response)
-        await settle()
-    statuses = [line["status"] for line in world.log_lines()]
-    assert statuses == [404, 401, 200, 200, 200, 502, 200]
-    assert client.read().count(b"HTTP/1.1 ") == len(ends)
-    assert client.ended == ""

@@ -4,19 +4,11 @@ import pytest
 
 from gateway.http.replies import CONTINUE
 from gateway.proxy.half_close import FIRST_PAUSE
-from tests.unit.proxy.plane import OK, World, answer, bearer, post, request
+from tests.unit.proxy.plane import World
 from tests.unit.proxy.transports import settle
+from tests.unit.proxy.wire import GET, HANDSHAKE, OK, answer, post, request
 
-GET = request(b"/open/x")
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha"
-HANDSHAKE = request(
-    b"/ws",
-    bearer(),
-    b"Connection: Upgrade",
-    b"Upgrade: websocket",
-    b"Sec-WebSocket-Version: 13",
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
 GONE = [(499, "client_gone")]
 
 
