@@ -102,6 +102,7 @@ ANSWERS_TAKEN_BY_H11 = {
     "control characters in values": ["control-in-value"],
     "versions that are not HTTP/1": ["version-2", "version-0.9"],
     "more than 64 KiB of head": ["huge-head"],
+    "more than 15 interim answers at once": ["continue-flood"],
 }
 
 
