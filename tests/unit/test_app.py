@@ -14,15 +14,16 @@ import pytest
 
 from gateway.app import Gateway, build, url_of
 from gateway.auth.keyring import generate_key
+from gateway.composition.ports import open_ports
 from gateway.composition.state import build_hasher, open_users
 from gateway.config.load import Document, loads
 from gateway.config.sections.listen import Listen, Tls
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
-from gateway.server.sockets import open_sockets
 from tests.certificates import write_pair
 
 CONFIGURATION = """\
 listen: {{port: {port}, access_log: {access_log}{listen}}}
+admin: {{enabled: false}}
 tokens: {{signing_key: {{env: KEY}}}}
 upstreams: {{app: {{servers: ["{backend}"], health: {{{health}}}}}}}
 routes: [{{path: /, upstream: app}}, {{path: /open, upstream: app, access: public{route}}}]
@@ -161,14 +162,14 @@ async def test_without_one_nothing_is_printed(
 
 
 async def test_sockets_that_it_is_given_are_its_own(world: World, client: aiohttp.ClientSession) -> None:
-    (sockets,) = open_sockets("127.0.0.1", 0)
-    port = sockets[0].getsockname()[1]
+    (ports,) = open_ports(world.document().config)
+    port = ports.clients[0].getsockname()[1]
     gateway = world.gateway(port=1)  # which it does not look at
-    gateway.listen_on(sockets)
+    gateway.listen_on(ports)
     async with gateway:
         assert gateway.url == f"http://127.0.0.1:{port}"
         assert (await client.get(f"{gateway.url}/open")).status == 200
-    assert sockets[0].fileno() == -1
+    assert {sock.fileno() for sock in ports} == {-1}
 
 
 async def test_tls_and_the_rules_for_browsers_are_there(world: World, client: aiohttp.ClientSession) -> None:
@@ -203,13 +204,13 @@ async def test_a_renewed_certificate_is_taken_up(
 
 async def test_a_start_that_fails_leaves_nothing(world: World) -> None:
     (world.folder / "users.sqlite3").write_bytes(b"no database" * 100)
-    (sockets,) = open_sockets("127.0.0.1", 0)
+    (ports,) = open_ports(world.document().config)
     before = asyncio.all_tasks()
     gateway = world.gateway()
-    gateway.listen_on(sockets)
+    gateway.listen_on(ports)
     with pytest.raises(StoreUnavailable):
         await gateway.__aenter__()
-    assert sockets[0].fileno() == -1
+    assert {sock.fileno() for sock in ports} == {-1}
     assert asyncio.all_tasks() == before
 
 
