@@ -227,6 +227,9 @@ class Exchange:
         # for that may fill the upstream, which stops the reading again.
         self.client.resume_unless_pipelined()
         upstream.begin(self, b"%b\r\n%b\r\n%b" % (self._head, self._framing, payload))
+        if self.client.is_writing_paused:
+            # Since before there was an upstream to hold back, by a question of `half_close` behind earlier answers.
+            upstream.pause_reading()
         self.touch()
 
     def _encode_request(self, payload: bytes) -> bytes:

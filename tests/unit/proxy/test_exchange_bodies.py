@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.proxy.half_close import FIRST_PAUSE
 from tests.unit.proxy.plane import World
 from tests.unit.proxy.transports import HIGH_WATER, settle
 from tests.unit.proxy.wire import CONTINUE, EXPECT, GET, OK, answer, chunked, fresh_bearer, post, request
@@ -214,3 +215,26 @@ async def test_s75_a_full_upstream_does_not_stop_who_has_nothing_more_to_send(wo
     client.leave()
     await settle()
     assert world.app.peer.ended == "cut"
+
+
+async def test_s75_a_client_that_is_full_before_its_answer_begins_is_waited_for(world: World) -> None:
+    """Earlier answers have all but filled it; the question whether it waits for the next one is too much."""
+    client = await world.answered(GET, OK)
+    client.stop_taking()
+    size = HIGH_WATER - len(client.read()) - 2  # four more digits of the length, and no `ok`
+    client.send(GET)
+    world.app.peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+    assert len(client.transport.held) == HIGH_WATER
+    world.directory.may_answer.clear()
+    client.send(request(b"/app/x", fresh_bearer()))
+    client.send_eof()
+    await world.clock.turn(FIRST_PAUSE)
+    world.directory.may_answer.set()
+    await settle()
+    world.forwarded()
+    assert not world.app.peer.is_read
+    world.app.peer.send(OK)
+    client.take()
+    await settle()
+    assert client.read().endswith(b"\r\n\r\nok")
+    assert client.ended == "closed"
