@@ -341,6 +341,18 @@ async def test_s73_what_goes_wrong_inside_a_body_fails_after_the_head() -> None:
     assert (waiting.status, waiting.payload, waiting.outcome) == (200, b"hel", Reason.UPSTREAM_BROKEN)
 
 
+async def test_s73_interim_answers_do_not_come_without_end() -> None:
+    link = Link()
+    waiting = link.ask()
+    link.backend.send(HINTS * 15 + LENGTH)
+    assert (waiting.outcome, len(waiting.interim)) == ("end", 15)
+    waiting = link.ask()
+    link.backend.send(HINTS * 1000)
+    assert waiting.outcome is Reason.UPSTREAM_BROKEN
+    assert len(waiting.interim) < 100
+    assert link.is_thrown_away
+
+
 async def test_a_head_may_be_as_large_as_the_bound() -> None:
     for excess in (0, 1):
         link = Link()
