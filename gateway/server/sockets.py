@@ -95,9 +95,12 @@ def stop_listening(sockets: Iterable[socket.socket]) -> None:
     """Let the kernel send no further connections here, whichever processes hold these sockets too."""
     for sock in sockets:
         # Closing would not do while the supervisor has them open: connections would queue up where nobody accepts.
-        # Linux takes a listening socket out of the port's group and resets what waits there; `listen` undoes it.
+        # Linux takes a listening socket out of the port's group and resets what waits there; `listen` undoes it. It
+        # does not undo what the same call does to a socket that listens no more: whatever that accepts later is at its
+        # end from the beginning. A worker that drains and its supervisor both come here.
         with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 def _resolve(address: str, port: int) -> list[tuple[int, tuple[object, ...]]]:

@@ -428,6 +428,17 @@ def test_worker_that_is_told_to_end_drains_and_is_replaced(own_plane: Plane) -> 
     assert "code=0" in lines(plane, "worker_died")[0]
 
 
+def test_worker_that_was_told_to_end_young_is_replaced_by_one_that_serves(own_plane: Plane) -> None:
+    """Its seat's sockets are stopped by itself and, for the pause, by the supervisor."""
+    plane = own_plane
+    for starts in (3, 4):
+        (worker, _) = sorted(workers_of(plane), reverse=starts == 4)
+        os.kill(worker, signal.SIGTERM)
+        wait_for_workers(plane, starts)
+    assert any("restart_in=0.5s" in line for line in lines(plane, "worker_died"))
+    assert [plane.ask(get("/public/x")).status for _ in range(40)] == [200] * 40
+
+
 # Starts that cannot be.
 
 

@@ -73,6 +73,21 @@ def test_connections_go_to_the_seats_that_listen_until_they_stop(seats: tuple[So
     stop_listening([second])  # no matter
 
 
+def test_who_was_stopped_twice_and_listens_again_is_heard(seats: tuple[Sockets, ...]) -> None:
+    """By a worker that drains and by its supervisor, before the next worker."""
+    (sock,) = seats[0]
+    sock.listen()
+    stop_listening([sock])
+    stop_listening([sock])
+    sock.listen()
+    sock.setblocking(True)
+    with socket.create_connection(sock.getsockname()) as client:
+        accepted, _ = sock.accept()
+        with accepted:
+            client.sendall(b"x")
+            assert accepted.recv(1) == b"x"
+
+
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("shares", [False, True])
 def test_a_taken_port_is_a_sentence_and_leaves_no_socket_open(count: int, shares: bool) -> None:
