@@ -54,7 +54,7 @@ class Listener:
         self._opening_timeout = opening_timeout
         self._loop = asyncio.get_running_loop()
         self.is_listening = False
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], ClientConnection] = {}
         self._over_cap = CountedWarning(logger, "connections_over_cap", now=self._loop.time)
         self._bad_heads = CountedWarning(logger, "proxy_head_refused", now=self._loop.time)
         self._bad_handshakes = CountedWarning(logger, "handshake_failed", now=self._loop.time)
@@ -74,10 +74,19 @@ class Listener:
             if sock.fileno() >= 0:
                 self._loop.remove_reader(sock)
                 sock.close()
-        for task in self._opening:
+        for task, connection in self._opening.items():
             # Not at once: a task that is cancelled before its first step runs none of its code, and its connection
             # would count as open until the time to drain is over.
-            self._loop.call_soon(task.cancel)
+            self._loop.call_soon(self._end_opening, task, connection)
+
+    def _end_opening(self, task: asyncio.Task[None], connection: ClientConnection) -> None:
+        if connection.is_open:
+            # Only its task does not know yet. Cancelled now, uvloop would close the transport and tell nobody, and an
+            # answer would be written to it. What the client has sent already is read before a timer that is due, on
+            # asyncio's loop too.
+            self._loop.call_later(0, connection.drain)
+        else:
+            task.cancel()
 
     def _on_acceptable(self, listening: socket.socket) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
@@ -107,8 +116,8 @@ class Listener:
             return
         sock.setblocking(False)
         task = spawn(self._open(sock, peer, connection), name="open_connection")
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._opening[task] = connection
+        task.add_done_callback(self._opening.pop)
 
     async def _open(self, sock: socket.socket, peer: str, connection: ClientConnection) -> None:
         """Until the connection's protocol has its transport; whatever stands against that is the peer's doing."""

@@ -251,6 +251,17 @@ async def test_closing_ends_who_has_only_just_been_accepted(tmp_path: Path) -> N
             await has_room(world.plane)
 
 
+async def test_closing_lets_who_has_just_come_in_have_its_answer(tmp_path: Path) -> None:
+    async with listening(tmp_path) as world:
+        with socket.create_connection(("127.0.0.1", world.port)) as client:
+            client.sendall(REQUEST)
+            world.listener._on_acceptable(world.sockets[0])
+            await asyncio.sleep(0)  # it is being opened, and will be when the task that does it is looked at
+            world.listener.close()
+            await has_room(world.plane)
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
     async with listening(tmp_path) as world:
         world.listener.close()
