@@ -1,5 +1,6 @@
 """Clients of all manners, each with a user of its own, that know what a right answer to each of their requests is."""
 
+import contextlib
 import dataclasses
 import json
 import random
@@ -85,6 +86,7 @@ class Clients:
         self._manners: dict[Callable[[Visit], None], float] = {
             self.converse: 30,
             self.pipeline: 20,
+            self.expect: 4,
             self.drip: 4,
             self.half_close: 4,
             self.leave: 10,
@@ -107,7 +109,9 @@ class Clients:
         with client:
             manner(Visit(client=client, ledger=self._ledger, opened_at=opened_at))
 
-    def _request(self, *, method: str | None = None, most: int = 3_000) -> tuple[Sent, bytes]:
+    def _request(
+        self, *lines: bytes, method: str | None = None, most: int = 3_000, version: str = "HTTP/1.1"
+    ) -> tuple[Sent, bytes]:
         """A request of this user, or of nobody, as bytes."""
         chance = self._chance
         method = method or chance.choice(["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE"])
@@ -116,17 +120,17 @@ class Clients:
         path = chance.choice(["/required", "/required", "/optional", "/public"])
         knows = path == "/required" or (path == "/optional" and chance.random() < 0.5)
         sent = self._ledger.new(method, path, user=self._user if knows else None, body=body)
-        lines = [b"X-Request-Id: " + sent.number.encode()]
+        fields = [b"X-Request-Id: " + sent.number.encode(), *lines]
         if knows:
-            lines.append(chance.choice(self._tokens))
+            fields.append(chance.choice(self._tokens))
         if chance.random() < 0.2:
-            lines.append(chance.choice(CLAIMED))
-        chance.shuffle(lines)
+            fields.append(chance.choice(CLAIMED))
+        chance.shuffle(fields)
         if not has_body:
-            return sent, get(sent.target, *lines, method=method)
+            return sent, get(sent.target, *fields, method=method, version=version)
         if method == "POST" and chance.random() < 0.5:
-            return sent, chunked(sent.target, self._chunks(body), *lines)
-        return sent, post(sent.target, body, *lines, method=method)
+            return sent, chunked(sent.target, self._chunks(body), *fields)
+        return sent, post(sent.target, body, *fields, method=method)
 
     def _chunks(self, body: bytes) -> bytes:
         at = self._chance.randrange(len(body) + 1)
@@ -136,7 +140,10 @@ class Clients:
     def converse(self, visit: Visit) -> None:
         """One request after the other."""
         for _ in range(self._chance.randrange(1, 30)):
-            sent, raw = self._request(most=self._chance.choice([10, 3_000, 100_000]))
+            # The old version without a body: an answer in chunks ends with its connection there.
+            old = self._chance.random() < 0.03
+            most = self._chance.choice([10, 3_000, 100_000])
+            sent, raw = self._request(method="GET", version="HTTP/1.0") if old else self._request(most=most)
             visit.client.send(raw)
             if not visit.read(sent):
                 return
@@ -152,6 +159,17 @@ class Clients:
                 if late:
                     self._ledger.violate("requests behind the end of their connection", sent, late)
                 return
+
+    def expect(self, visit: Visit) -> None:
+        """Wait to be told to go on before the body is sent."""
+        sent, raw = self._request(b"Expect: 100-continue", method="POST", most=50_000)
+        head, end, body = raw.partition(b"\r\n\r\n")
+        visit.client.send(head + end)
+        if sent.body:
+            with contextlib.suppress(AssertionError):  # the end came instead, and perhaps an answer before it
+                visit.client.wait_for(b" 100 Continue\r\n\r\n")
+        visit.client.send(body)
+        visit.read(sent)
 
     def drip(self, visit: Visit) -> None:
         """A slow sender and a slow reader."""

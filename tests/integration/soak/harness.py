@@ -86,7 +86,7 @@ class Report:
         ]
         return "\n".join(
             [
-                f"seed {self.seed}: {len(self.ledger.sent)} requests, {len(self.ledger.kills)} workers killed",
+                f"seed {self.seed}: {len(self.ledger.sent)} requests, {len(self.ledger.kills)} workers ended",
                 f"outcomes: {outcomes}",
                 f"supervisor and workers before and after: {'; '.join(held)}",
                 *self.violations[:20],
@@ -163,7 +163,9 @@ class Soak:
             workers = self._workers()
             if len(workers) == 2:
                 self._ledger.note_kill()
-                os.kill(self._chance.choice(workers), signal.SIGKILL)
+                # One that is told to end lets its exchanges end, but closes under those who are about to ask.
+                how = self._chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+                os.kill(self._chance.choice(workers), how)
         time.sleep(max(left, 0))
 
     def _resources(self) -> list[Resources]:
@@ -232,6 +234,7 @@ def soak(folder: Path, *, seconds: float, seed: str, kill_every: float) -> Repor
             running_plane(
                 folder,
                 workers=2,
+                drain={"timeout": "2s"},  # of a worker that is told to end
                 upstream={**UPSTREAM, "servers": [backend.url for backend in backends]},
                 further_upstreams={"sockets": {"servers": [sockets.url]}},
                 routes=[{"path": "/ws", "upstream": "sockets", "stateless": True, "websocket": {"allow_origins": []}}],
