@@ -191,7 +191,7 @@ class Gateway:
         return pool
 
     def _start_endpoints_pool(self, runner: web.AppRunner) -> UpstreamPool:
-        pool = build_endpoints_pool(runner, max_idle=self._config.users.hash_workers + 8, reader=self._responses)
+        pool = build_endpoints_pool(runner, self._config.users, reader=self._responses)
         self._exit.callback(pool.close)
         return pool
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from gateway.config.sections.upstreams import Balance, Upstream
+from gateway.config.sections.users import Users
 from gateway.http.responses import ResponseReader
 from gateway.proxy.balancer import least_connections, round_robin
 from gateway.proxy.health_checks import CheckSettings, HealthChecks
@@ -17,6 +18,7 @@ from gateway.server.dialling import application_connector, tcp_connector, unix_c
 
 _BALANCES: Final = {Balance.ROUND_ROBIN: round_robin, Balance.LEAST_CONNECTIONS: least_connections}
 _ENDPOINT_TIMEOUT: Final = 60.0  # a login may wait for its turn in the hashing pool
+_BESIDE_HASHING: Final = 8  # connections that are kept for what does not hash: refresh, verify, log-out
 
 
 def build_pool(name: str, upstream: Upstream, *, tls: ssl.SSLContext | None, reader: ResponseReader) -> UpstreamPool:
@@ -51,7 +53,7 @@ def build_checks(pool: UpstreamPool, upstream: Upstream, *, reader: ResponseRead
     return HealthChecks(pool=pool, settings=settings, reader=reader)
 
 
-def build_endpoints_pool(runner: web.AppRunner, *, max_idle: int, reader: ResponseReader) -> UpstreamPool:
+def build_endpoints_pool(runner: web.AppRunner, users: Users, *, reader: ResponseReader) -> UpstreamPool:
     """The gateway's own application as an upstream."""
     timeout = _ENDPOINT_TIMEOUT
     return UpstreamPool(
@@ -61,7 +63,7 @@ def build_endpoints_pool(runner: web.AppRunner, *, max_idle: int, reader: Respon
         timeouts=ExchangeTimeouts(send=timeout, response=timeout, read=timeout),
         limits=ConnectionLimits(
             max_open=None,
-            max_idle=max_idle,
+            max_idle=users.hash_workers + _BESIDE_HASHING,
             idle_timeout=timeout,
             connect_timeout=timeout,
             max_queued=0,

@@ -4,10 +4,10 @@ A check looks only at values that could be read (`Findings.is_sound`): what stan
 that nobody made.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from gateway.config.field_checks import check_fields
 from gateway.config.model import Config
 from gateway.config.sections.cors import Cors
 from gateway.config.sections.routes import Route
@@ -15,32 +15,6 @@ from gateway.config.sections.upstreams import Upstream, UpstreamTls
 from gateway.config.tree import Findings, below, show
 from gateway.types import Access
 
-# Names as back ends fold them: upper case, `_` for what is neither letter nor digit.
-_FRAMING_FIELDS: Final = frozenset(
-    {
-        "CONNECTION",
-        "CONTENT_ENCODING",
-        "CONTENT_LENGTH",
-        "CONTENT_TYPE",
-        "COOKIE",
-        "EXPECT",
-        "HOST",
-        "HTTP2_SETTINGS",
-        "KEEP_ALIVE",
-        "PROXY_AUTHENTICATE",
-        "PROXY_AUTHENTICATION_INFO",
-        "PROXY_AUTHORIZATION",
-        "PROXY_CONNECTION",
-        "SET_COOKIE",
-        "TE",
-        "TRAILER",
-        "TRANSFER_ENCODING",
-        "UPGRADE",
-    }
-)
-_GATEWAY_FIELDS: Final = frozenset(
-    {"FORWARDED", "X_GATEWAY_CLIENT_ADDRESS", "X_REAL_IP", "X_REQUEST_ID", "X_USER_ID"},
-)
 _REGISTERED_CLAIMS: Final = (
     "iss",
     "aud",
@@ -59,8 +33,7 @@ def check(config: Config, findings: Findings) -> None:
     _check_endpoints(config, findings)
     _check_tokens(config, findings)
     _check_claims(config, findings)
-    _check_bearer(config, findings)
-    _check_identity(config, findings)
+    check_fields(config, findings)
     _check_costs(config, findings)
     _check_cors(config, findings)
 
@@ -216,39 +189,6 @@ def _check_claims(config: Config, findings: Findings) -> None:
         if member in config.login.response_fields:
             path = below("login.response_fields", member)
             findings.add(path, f"the member `{member}` of the log-in answer is the {member} token; choose another name")
-
-
-def _fold(name: str) -> str:
-    """The one name that all spellings have for some back end: CGI makes `_` of `-`, others of every such character."""
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
-
-
-def _check_bearer(config: Config, findings: Findings) -> None:
-    name = config.bearer.field_name
-    if not findings.is_sound("bearer.field_name"):
-        return
-    folded = _fold(name)
-    if folded in _FRAMING_FIELDS | _GATEWAY_FIELDS or folded.startswith("X_FORWARDED_"):
-        findings.add(
-            "bearer.field_name", f"cannot be `{show(name)}`, which has a meaning of its own; use Authorization"
-        )
-
-
-def _check_identity(config: Config, findings: Findings) -> None:
-    """Rows 1, 3 and 89: one field for one meaning, and none that decides how the request is read."""
-    taken = {"AUTHORIZATION": "is where the token is", _fold(config.bearer.field_name or ""): "is where the token is"}
-    for name in config.identity.fields:
-        path = below("identity.fields", name)
-        if not findings.is_sound(path):
-            continue
-        folded = _fold(name)
-        if folded in _FRAMING_FIELDS:
-            findings.add(path, f"`{show(name)}` decides how the request itself is read; choose another field name")
-        elif folded in _GATEWAY_FIELDS or folded.startswith("X_FORWARDED_"):
-            findings.add(path, f"`{show(name)}` is set by the gateway itself; choose another field name")
-        elif folded in taken:
-            findings.add(path, f"`{show(name)}` {taken[folded]}; choose another field name")
-        taken.setdefault(folded, f"is the same as `{show(name)}` to back ends that read `-` and `_` alike")
 
 
 def _check_costs(config: Config, findings: Findings) -> None:

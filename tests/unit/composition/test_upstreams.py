@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.composition.upstreams import build_checks, build_endpoints_pool, build_pool
 from gateway.config.sections.upstreams import Upstream
+from gateway.config.sections.users import Users
 from gateway.errors import Reason, Refused
 from gateway.http.fields import ResponseFieldUses
 from gateway.http.responses import ResponseReader
@@ -165,7 +166,7 @@ async def test_the_application_is_an_upstream_like_any_other() -> None:
     runner = web.AppRunner(web.Application())
     await runner.setup()
     try:
-        with closing(build_endpoints_pool(runner, max_idle=1, reader=READER)) as pool:
+        with closing(build_endpoints_pool(runner, Users(sqlite="x"), reader=READER)) as pool:
             assert (pool.name, pool.host) == ("endpoints", b"gateway")
             (await pool.open()).close()
     finally:
