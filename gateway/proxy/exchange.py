@@ -1,10 +1,11 @@
 """One request and its response, from the parsed head to the log line.
 
-Theory of operation. `start` runs straight down: cut, read, route, admit, rewrite, send. It is synchronous unless a user
-must be looked up or an upstream connection opened; then a task waits for that and goes on with the next step. While it
-waits, reading from the client is paused, so a body is never read before admission and never piles up here. After that,
-bytes pass both ways as they come: `feed` from the client, `on_response_*` from the upstream; the side that cannot take
-more pauses the reading of the other. Every exchange ends in `_finish`, whatever happened, and nowhere else.
+Theory of operation. The head comes read, routed and half rewritten (`preparation`); `start` runs straight down from
+there: cut the body, admit, write the gateway's own lines, send. It is synchronous unless a user must be looked up or an
+upstream connection opened; then a task waits for that and goes on with the next step. While it waits, reading from the
+client is paused, so a body is never read before admission and never piles up here. After that, bytes pass both ways as
+they come: `feed` from the client, `on_response_*` from the upstream; the side that cannot take more pauses the reading
+of the other. Every exchange ends in `_finish`, whatever happened, and nowhere else.
 """
 
 import asyncio
