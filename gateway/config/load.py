@@ -9,7 +9,8 @@ from typing import Final
 from gateway.config import parse as parsing
 from gateway.config.model import Config
 from gateway.config.parse import UnavailableError
-from gateway.config.tree import index_lines, line_of, show
+from gateway.config.sections.admin import Admin
+from gateway.config.tree import Node, index_lines, line_of, show
 from gateway.config.yaml_tree import compose
 from gateway.errors import ConfigError, Problem, printable
 from gateway.files import FileRefused, describe, read_file, read_secret_file
@@ -34,6 +35,17 @@ class Document:
 
 def load(path: Path, environ: Mapping[str, str]) -> Document:
     """Read a file; `{file: PATH}` in it is relative to its directory. Raises `ConfigError` with all problems."""
+    return loads(_read_text(path), str(path), environ)
+
+
+def load_admin(path: Path, environ: Mapping[str, str]) -> Admin:
+    """The section `admin` alone, so that neither secrets nor the problems of other sections keep it from being read."""
+    root = _compose(_read_text(path), str(path))
+    admin: Admin = parsing.parse_section(root, "admin", name=str(path), resolve=_Sources(environ, path.parent))
+    return admin
+
+
+def _read_text(path: Path) -> str:
     name = str(path)
     try:
         with path.open("rb") as stream:
@@ -45,17 +57,21 @@ def load(path: Path, environ: Mapping[str, str]) -> Document:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError([Problem(file=name, line=line, path="", message="is not UTF-8; save it as UTF-8")]) from None
-    return loads(text, name, environ)
+    return text
 
 
 def loads(text: str, name: str, environ: Mapping[str, str]) -> Document:
     """The same from text; `name` is the file that problems name and `{file: PATH}` is relative to."""
+    root = _compose(text, name)
+    config = parsing.parse(root, name=name, resolve=_Sources(environ, Path(name).parent))
+    return Document(config=config, file=name, lines=index_lines(root))
+
+
+def _compose(text: str, name: str) -> Node:
     if len(text) > MAX_CONFIG_BYTES:
         message = f"is larger than {MAX_CONFIG_BYTES // 1024} KiB, which no configuration needs"
         raise ConfigError([Problem(file=name, line=0, path="", message=message)])
-    root = compose(text, name)
-    config = parsing.parse(root, name=name, resolve=_Sources(environ, Path(name).parent))
-    return Document(config=config, file=name, lines=index_lines(root))
+    return compose(text, name)
 
 
 class _Sources:

@@ -38,6 +38,19 @@ def parse(root: Node, *, name: str, resolve: Resolve) -> Config:
     return checked
 
 
+def parse_section(root: Node, key: str, *, name: str, resolve: Resolve) -> Any:
+    """One section alone, whatever is wrong with the others. Raises `ConfigError` with all of its own problems."""
+    shape = section_of(Config).keys[key]
+    if not isinstance(root, Table) or key not in root.entries:
+        return shape.default
+    findings = Findings(name, index_lines(root))
+    section = _Reader(findings, resolve).value(shape.shape, root.entries[key].node, key)
+    problems = findings.problems()
+    if problems:
+        raise ConfigError(problems)
+    return section
+
+
 def _blank(shape: Shape) -> Any:
     """What stands for a value that could not be read, so that the checks can go on around it; never handed out."""
     if isinstance(shape, Section):

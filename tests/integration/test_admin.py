@@ -5,6 +5,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,6 +79,20 @@ def gateway(module_gateway: Probed) -> Iterator[Probed]:
     assert not module_gateway.plane.upstream.faults
 
 
+def healthcheck(gateway: Probed) -> tuple[int, str]:
+    """What `gateway healthcheck` exits with and says."""
+    config = gateway.plane.gateway.log.with_name("gateway.yaml")
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "healthcheck", "--config", str(config)],
+        cwd=processes.CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
 # At work.
 
 
@@ -84,6 +100,7 @@ def test_s87_it_is_alive_and_ready(gateway: Probed) -> None:
     assert gateway.statuses("/healthz") == {200}
     assert gateway.statuses("/readyz") == {200}
     assert gateway.checks() == {"listener": "ok", "state": "ok", "drain": "ok"}
+    assert healthcheck(gateway) == (0, '200 {"status":"ok","checks":{"listener":"ok","state":"ok","drain":"ok"}}\n')
 
 
 def test_s87_probes_have_no_way_to_a_backend_nor_to_the_token_endpoints(gateway: Probed) -> None:
@@ -177,6 +194,8 @@ def test_s87_readiness_fails_first_and_probes_are_answered_to_the_end(tmp_path: 
             assert gateway.checks() == {"listener": "closed", "state": "ok", "drain": "draining"}
             assert gateway.statuses("/readyz") == {503}
             assert gateway.statuses("/healthz") == {200}
+            code, line = healthcheck(gateway)
+            assert (code, line.partition(" ")[0]) == (1, "503")
 
             held.released.set()
             assert client.read().body == b"done"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.config.load import MAX_CONFIG_BYTES, MAX_SECRET_BYTES, Document, load, loads
+from gateway.config.load import MAX_CONFIG_BYTES, MAX_SECRET_BYTES, Document, load, load_admin, loads
+from gateway.config.sections.admin import Admin
 from gateway.errors import ConfigError
 from gateway.types import Secret
 from tests.unit.config.sample import text_with
@@ -50,6 +51,27 @@ def test_a_file_becomes_a_document(tmp_path: Path) -> None:
     assert isinstance(document, Document)
     assert document.config.tokens.signing_key == Secret("k" * 32)
     assert str(document.problem("users.sqlite", "is full")) == f"{path}:5: users.sqlite: is full"
+
+
+def test_the_admin_section_is_read_whatever_is_wrong_with_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("tokens: {signing_key: {env: NOT_SET}}\nroots: []\nadmin: {port: {env: PORT}}\n")
+    assert load_admin(path, {"PORT": "9000"}) == Admin(port=9000)
+    path.write_text("tokens: {}\n")
+    assert load_admin(path, {}) == Admin()
+    path.write_text("[]\n")
+    assert load_admin(path, {}) == Admin()
+
+
+def test_all_problems_of_the_admin_section_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("roots: []\nadmin:\n  port: 0\n  adress: a\n")
+    with pytest.raises(ConfigError) as caught:
+        load_admin(path, {})
+    assert [(problem.line, problem.path) for problem in caught.value.problems] == [
+        (3, "admin.port"),
+        (4, "admin.adress"),
+    ]
 
 
 def test_problems_found_later_have_the_line_of_the_nearest_parent() -> None:
