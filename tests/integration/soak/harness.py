@@ -118,6 +118,9 @@ class Soak:
         self._is_over.set()
         for visitor in visitors:
             visitor.join(4 * PATIENCE)
+            if visitor.is_alive():
+                self._ledger.violate("a client that does not come to an end", visitor)
+        self._check_workers()
         after = self._check_leaks(before)
         self._check_end()
         return Report(seed=self._seed, ledger=self._ledger, before=before, after=after)
@@ -137,6 +140,7 @@ class Soak:
 
     def _warm_up(self) -> None:
         """Everything that a worker opens once, at both of them: connections are dealt out by the kernel."""
+        assert wait_until(lambda: self._started() == 2)
         warm = Ledger()
         tunnels = TunnelUser(port=self._plane.port, ledger=warm, chance=random.Random(self._seed), user="1")
         token = bearer()
@@ -176,6 +180,11 @@ class Soak:
 
     # The end
 
+    def _check_workers(self) -> None:
+        """Each that was ended has been replaced, and no other."""
+        if not wait_until(lambda: self._started() == 2 + len(self._ledger.kills)):
+            self._ledger.violate("not as many workers as were ended", self._started(), len(self._ledger.kills))
+
     def _check_leaks(self, before: list[Resources]) -> list[Resources]:
         """With no client left and no connection in use, every process holds what it held before (and is as many)."""
         for backend in self._backends:
@@ -195,8 +204,6 @@ class Soak:
     def _check_end(self) -> None:
         if self._plane.ask(get("/required/end", bearer())).status != 200:
             self._ledger.violate("the gateway does not answer any more")
-        if not wait_until(lambda: self._started() == 2 + len(self._ledger.kills)):
-            self._ledger.violate("workers ended that were not killed", self._started(), len(self._ledger.kills))
         for backend in self._backends:
             for fault in backend.faults:
                 self._ledger.violate("a backend could not read what it got", fault)
