@@ -101,11 +101,6 @@ class ClientConnection(asyncio.Protocol):
         return f"<ClientConnection {self.origin.address} {state}>"
 
     @property
-    def is_open(self) -> bool:
-        """Whether it has its transport; not before that, and not when the connection has ended."""
-        return self._transport is not None
-
-    @property
     def may_stay_open(self) -> bool:
         return self._requests_left != 0 and not self.plane.is_draining
 

@@ -54,7 +54,7 @@ class Listener:
         self._opening_timeout = opening_timeout
         self._loop = asyncio.get_running_loop()
         self.is_listening = False
-        self._opening: dict[asyncio.Task[None], ClientConnection] = {}
+        self._opening: dict[ClientConnection, asyncio.Task[None]] = {}  # those that wait for their peer
         self._over_cap = CountedWarning(logger, "connections_over_cap", now=self._loop.time)
         self._bad_heads = CountedWarning(logger, "proxy_head_refused", now=self._loop.time)
         self._bad_handshakes = CountedWarning(logger, "handshake_failed", now=self._loop.time)
@@ -74,18 +74,12 @@ class Listener:
             if sock.fileno() >= 0:
                 self._loop.remove_reader(sock)
                 sock.close()
-        for task, connection in self._opening.items():
-            # Not at once: a task that is cancelled before its first step runs none of its code, and its connection
-            # would count as open until the time to drain is over.
-            self._loop.call_soon(self._end_opening, task, connection)
+        # Not at once: a task that is cancelled before its first step runs none of its code, and its connection would
+        # count as open until the time to drain is over.
+        self._loop.call_soon(self._end_opening)
 
-    def _end_opening(self, task: asyncio.Task[None], connection: ClientConnection) -> None:
-        if connection.is_open:
-            # Only its task does not know yet. Cancelled now, uvloop would close the transport and tell nobody, and an
-            # answer would be written to it. What the client has sent already is read before a timer that is due, on
-            # asyncio's loop too.
-            self._loop.call_later(0, connection.drain)
-        else:
+    def _end_opening(self) -> None:
+        for task in self._opening.values():
             task.cancel()
 
     def _on_acceptable(self, listening: socket.socket) -> None:
@@ -115,9 +109,7 @@ class Listener:
             self._over_cap.note(peer, "in total")
             return
         sock.setblocking(False)
-        task = spawn(self._open(sock, peer, connection), name="open_connection")
-        self._opening[task] = connection
-        task.add_done_callback(self._opening.pop)
+        self._opening[connection] = spawn(self._open(sock, peer, connection), name="open_connection")
 
     async def _open(self, sock: socket.socket, peer: str, connection: ClientConnection) -> None:
         """Until the connection's protocol has its transport; whatever stands against that is the peer's doing."""
@@ -125,7 +117,11 @@ class Listener:
         try:
             may_open = await self._introduce(sock, peer, connection)
             is_open = may_open and await self._connect(sock, peer, connection)
+            if is_open and not self.is_listening:
+                # What the client has sent already is read before a timer that is due, on asyncio's loop too.
+                self._loop.call_later(0, connection.drain)
         finally:
+            self._opening.pop(connection, None)
             if not may_open:
                 sock.close()
             if not is_open:
@@ -169,6 +165,9 @@ class Listener:
         """From here on the socket is the transport's, which closes it."""
         try:
             if self._context is None:
+                # This waits for the loop alone and is not cancelled: uvloop would close the transport without a word to
+                # its protocol, which may have a request already, and the answer would be written to what is closed.
+                del self._opening[connection]
                 await self._loop.connect_accepted_socket(lambda: connection, sock)
             else:
                 await self._loop.connect_accepted_socket(

@@ -127,6 +127,8 @@ def running_plane(
         with processes.gateway(config, port=port, environment=environment) as gateway:
             yield Plane(gateway=gateway, upstream=scripted)
             # Checked when the last test is through: no input leaves a trace of an exception (checklist 84).
-            assert "Traceback" not in gateway.output(), gateway.output()
+            output = gateway.output()
+            at = output.find("Traceback")
+            assert at < 0, output[max(0, at - 1000) : at + 4000]
             # Still there, or stopped by its test.
             assert gateway.process.poll() in (None, 0, -signal.SIGTERM), gateway.output()

@@ -251,12 +251,14 @@ async def test_closing_ends_who_has_only_just_been_accepted(tmp_path: Path) -> N
             await has_room(world.plane)
 
 
-async def test_closing_lets_who_has_just_come_in_have_its_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [0, 1], ids=["accepted", "being-opened"])
+async def test_closing_lets_who_has_just_come_in_have_its_answer(tmp_path: Path, steps: int) -> None:
     async with listening(tmp_path) as world:
         with socket.create_connection(("127.0.0.1", world.port)) as client:
             client.sendall(REQUEST)
             world.listener._on_acceptable(world.sockets[0])
-            await asyncio.sleep(0)  # it is being opened, and will be when the task that does it is looked at
+            for _ in range(steps):
+                await asyncio.sleep(0)
             world.listener.close()
             await has_room(world.plane)
             assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
