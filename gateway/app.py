@@ -150,6 +150,7 @@ class Gateway:
             hashing=hashing,
             verifier=self._verifier,
             issuer=build_issuer(self._config, self._credentials.keyring),
+            keyring=self._credentials.keyring,
             revocations=self._revocations,
         )
         runner = web.AppRunner(application, handle_signals=False)

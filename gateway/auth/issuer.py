@@ -42,8 +42,9 @@ class IssuedClaims:
 class TokenIssuer:
     """Issues pairs at log-in, and their successors at refresh.
 
-    Lifetimes are seconds. `aud` (a string when there is one audience, a list when there are several) and `iss` are
-    added when configured. An unknown attribute in `names.extra` is a ValueError here, not at the first log-in.
+    The keyring's active key signs. Lifetimes are seconds. `aud` (a string when there is one audience, a list when there
+    are several) and `iss` are added when configured. An unknown attribute in `names.extra` is a ValueError here, not at
+    the first log-in.
     """
 
     def __init__(
@@ -59,7 +60,11 @@ class TokenIssuer:
         unknown = sorted(set(names.extra.values()) - _ATTRIBUTES.keys())
         if unknown:
             raise ValueError(f"users have no attribute {unknown[0]!r}; there are {', '.join(_ATTRIBUTES)}")
-        self._keyring = keyring
+        if keyring.active.signing_key is None:
+            raise ValueError("the active key is a public one, which signs nothing")
+        self._algorithm, self._signing_key = keyring.active.algorithm, keyring.active.signing_key
+        # SimpleJWT's header has no `kid` (contract §8), nor has ours as long as the operator gives the key none.
+        self._header = None if keyring.active.kid is None else {"kid": keyring.active.kid}
         self._access_lifetime = access_lifetime
         self._refresh_lifetime = refresh_lifetime
         self._parties: dict[str, Any] = {}
@@ -116,7 +121,7 @@ class TokenIssuer:
         claims = {**claims, **self._parties}
         if not isinstance(claims.get("iss", ""), str):
             raise Refused(Reason.TOKEN_INVALID)
-        return jwt.encode(claims, self._keyring.signing_key, algorithm=self._keyring.algorithm)
+        return jwt.encode(claims, self._signing_key, algorithm=self._algorithm, headers=self._header)
 
 
 def _new_token_id() -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -9,12 +10,15 @@ from gateway.commands.declaring import Commands, add_config_argument, declare_co
 from gateway.commands.output import print_rows
 
 if TYPE_CHECKING:
+    from gateway.config.load import Document
     from gateway.config.model import Config
     from gateway.config.sections.routes import Route
+    from gateway.config.sections.tokens import FurtherKey, Tokens
 
 _DETAILS: Final = """\
 With problems: each on a line of its own as FILE:LINE: YAML PATH: what is wrong, and exit code 78.
-Without: one line a route: path prefix, methods, who may pass, upstream. Tab-separated in a pipe.
+Without: one line a route: path prefix, methods, who may pass, upstream; then one line a key: kid, algorithm, whether it
+signs, where it comes from. Tab-separated in a pipe.
 Nothing is started, and no network and no user directory is touched.
 
 example:
@@ -38,11 +42,14 @@ def execute(arguments: argparse.Namespace) -> int:
     config = document.config
     rows = [*_endpoint_rows(config), *(_route_row(route, config) for route in config.routes)]
     print_rows(("PATH", "METHODS", "WHO MAY PASS", "UPSTREAM"), rows)
+    if sys.stdout.isatty():
+        print()
+    print_rows(("KEY", "ALGORITHM", "USE", "SOURCE"), list(_key_rows(document)))
     return 0
 
 
 def _endpoint_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:
-    login = config.login
+    login, tokens = config.login, config.tokens
     for path, purpose in (
         (login.obtain_path, "log-in"),
         (login.refresh_path, "refresh"),
@@ -50,6 +57,24 @@ def _endpoint_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:
         (login.blacklist_path, "log-out"),
     ):
         yield path, "POST", "public", f"the gateway itself ({purpose})"
+    algorithms = (tokens.algorithm, *(key.algorithm for key in tokens.further_keys))
+    if not all(algorithm.startswith("HS") for algorithm in algorithms):
+        yield login.jwks_path, "GET,HEAD", "public", "the gateway itself (public keys)"
+
+
+def _key_rows(document: "Document") -> Iterator[tuple[str, str, str, str]]:
+    from gateway.composition.tokens import further_key_path
+
+    tokens = document.config.tokens
+    yield _kid(tokens), tokens.algorithm, "signs and checks", document.references["tokens.signing_key"]
+    for position, key in enumerate(tokens.further_keys):
+        path = further_key_path(position)
+        written = [document.references.get(f"{path}.{name}") for name in ("signing_key", "verifying_key")]
+        yield _kid(key), key.algorithm, "checks", next(filter(None, written), "in this file")
+
+
+def _kid(key: "Tokens | FurtherKey") -> str:
+    return "(no kid)" if key.kid is None else key.kid
 
 
 def _route_row(route: "Route", config: "Config") -> tuple[str, str, str, str]:

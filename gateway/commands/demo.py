@@ -78,7 +78,7 @@ def execute(arguments: argparse.Namespace) -> int:
 async def _demonstration(port: int | None, backend_port: int | None) -> AsyncIterator[None]:
     """The demo runs while this context lasts."""
     from gateway import app
-    from gateway.auth.keyring import generate_key
+    from gateway.auth.keys import generate_key
     from gateway.commands.demo_backend import serving
     from gateway.config import load
 

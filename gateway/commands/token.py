@@ -25,6 +25,7 @@ from gateway.types import Secret
 
 if TYPE_CHECKING:
     from gateway.auth.keyring import Keyring
+    from gateway.auth.keys import Key
     from gateway.auth.verifier import TokenVerifier
 
 _MAX_TOKEN_BYTES: Final = 64 * 1024  # eight times what the gateway reads
@@ -77,7 +78,7 @@ def execute(arguments: argparse.Namespace) -> int:
     judge: Judge | None = None
     expected = Expectation(token_type=arguments.used_as)
     if arguments.config is not None:
-        judge, expected = _from_config(arguments.config, arguments.used_as)
+        judge, expected = _from_config(arguments.config, token, arguments.used_as)
     elif arguments.key_file is not None:
         judge, expected = _from_key_file(arguments.key_file, arguments.algorithm, token, arguments.used_as)
     now = time.time()
@@ -101,14 +102,17 @@ def _read_token(path: Path | None) -> str:
     return raw.decode("ascii", errors="replace")
 
 
-def _from_config(path: Path, used_as: str | None) -> tuple[Judge, Expectation]:
+def _from_config(path: Path, token: TokenText, used_as: str | None) -> tuple[Judge, Expectation]:
     from gateway.composition.tokens import keyring_of
     from gateway.config import load
 
     document = load.load(path, os.environ)
     tokens = document.config.tokens
+    keyring = keyring_of(document)
+    algorithm, no_key = _key_named(token, keyring)
     expected = Expectation(
-        algorithm=tokens.algorithm,
+        algorithm=algorithm,
+        no_key=no_key,
         audience=tokens.audience,
         issuer=tokens.issuer,
         leeway=tokens.leeway,
@@ -117,41 +121,51 @@ def _from_config(path: Path, used_as: str | None) -> tuple[Judge, Expectation]:
         token_type_claim=tokens.claims.token_type,
         jti_claim=tokens.claims.jti,
     )
-    return _judge_of(keyring_of(document), expected), expected
+    return _judge_of(keyring, expected), expected
+
+
+def _key_named(token: TokenText, keyring: "Keyring") -> tuple[str | None, str | None]:
+    """The algorithm of the key that the token's header leads to; or why it leads to none, as a sentence."""
+    kid, algorithm = token.header.get("kid"), token.header.get("alg")
+    if not isinstance(kid, str | None) or not isinstance(algorithm, str):
+        return keyring.active.algorithm, None
+    key = keyring.find(kid, algorithm)
+    if key is not None:
+        return key.algorithm, None
+    if kid is not None:
+        kids = ", ".join(shown(key.published_kid) for key in keyring.keys if key.published_kid is not None)
+        return None, f"Its header names the key {shown(kid)}; the gateway has {kids}."
+    algorithms = " or ".join(key.algorithm for key in keyring.keys if key.kid is None)
+    taken = f"takes such tokens only with {algorithms}" if algorithms else "has no key without a kid"
+    return None, f"Its header names no key (kid), and the gateway {taken}."
 
 
 def _from_key_file(
     path: Path, algorithm: str | None, token: TokenText, used_as: str | None
 ) -> tuple[Judge, Expectation]:
-    from gateway.auth.keyring import build_keyring
+    from gateway.auth.keyring import Keyring
+    from gateway.auth.keys import build_key
 
     key = path.read_text(encoding="utf-8", errors="replace").strip()
     # The token's own word for it is good enough to look at a token, and never is to let one in.
     algorithm = algorithm or str(token.header.get("alg"))
     if "PUBLIC KEY-----" in key:
-        keyring = _public_keyring(path, algorithm, key)
+        ring = Keyring(_public_key(path, algorithm, key))
     else:
-        keyring = build_keyring(algorithm, Secret(key), None)
+        ring = Keyring(build_key(algorithm, Secret(key), None))
     expected = Expectation(algorithm=algorithm, token_type=used_as)
-    return _judge_of(keyring, expected), expected
+    return _judge_of(ring, expected), expected
 
 
-def _public_keyring(path: Path, algorithm: str, pem: str) -> "Keyring":
-    """The gateway itself always has the private key; here the public half is enough."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    from gateway.auth.keyring import ALGORITHMS, Keyring, PublicKey
+def _public_key(path: Path, algorithm: str, pem: str) -> "Key":
+    from gateway.auth.keys import ALGORITHMS, KeyRefused, build_key
 
     if algorithm not in ALGORITHMS or algorithm.startswith("HS"):
         raise UsageError(f"{path} is a public key, which {algorithm} has no use for; give the key of the token.")
     try:
-        key = load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"{path} cannot be read as a public key in PEM.") from None
-    if not isinstance(key, PublicKey):
-        raise UsageError(f"{path} is a public key of a kind that tokens are not signed with.")
-    return Keyring(algorithm, b"", key)
+        return build_key(algorithm, None, pem)
+    except KeyRefused:
+        raise UsageError(f"{path} cannot be read as a public key in PEM for {algorithm}.") from None
 
 
 def _judge_of(keyring: "Keyring", expected: Expectation) -> Judge:

@@ -29,6 +29,7 @@ class Expectation:
     """What the gateway demands of a token's claims; None where it is not known or not demanded."""
 
     algorithm: str | None = None
+    no_key: str | None = None  # why none of the gateway's keys can be the token's, as a sentence
     audience: Sequence[str] = ()
     issuer: str | None = None
     leeway: float = 0.0
@@ -80,6 +81,8 @@ def misshapen(token: TokenText, expected: Expectation) -> list[str]:
     algorithm = token.header.get("alg")
     if expected.algorithm is not None and algorithm != expected.algorithm:
         faults.append(f"It is signed with {shown(algorithm)}; the gateway takes {expected.algorithm} only.")
+    if expected.no_key is not None:
+        faults.append(expected.no_key)
     if "crit" in token.header:
         faults.append("Its header has `crit`: it demands extensions that the gateway does not know.")
     if not isinstance(token.header.get("kid", ""), str):

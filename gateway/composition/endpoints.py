@@ -5,6 +5,7 @@ import time
 from aiohttp import web
 
 from gateway.auth.issuer import TokenIssuer
+from gateway.auth.keyring import Keyring, jwk_set
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.composition.state import State, build_hasher
@@ -28,8 +29,9 @@ def build_endpoints(
     verifier: TokenVerifier,
     issuer: TokenIssuer,
     revocations: RevocationList,
+    keyring: Keyring,
 ) -> web.Application:
-    """Log-in, refresh, verify and log-out."""
+    """Log-in, refresh, verify and log-out, and the public keys."""
     return build_application(
         directory=state.directory,
         store=state.store,
@@ -37,18 +39,20 @@ def build_endpoints(
         verifier=verifier,
         issuer=issuer,
         revocations=revocations,
-        settings=_settings(config),
+        settings=_settings(config, keyring),
         clock=time.time,
     )
 
 
-def _settings(config: Config) -> EndpointSettings:
+def _settings(config: Config, keyring: Keyring) -> EndpointSettings:
     login, tokens = config.login, config.tokens
     return EndpointSettings(
         obtain_path=login.obtain_path,
         refresh_path=login.refresh_path,
         verify_path=login.verify_path,
         blacklist_path=login.blacklist_path,
+        jwks_path=login.jwks_path,
+        jwks=jwk_set(keyring),
         username_field=login.username_field,
         response_fields=login.response_fields,
         legacy_failure=login.compat is Compat.V3_3,

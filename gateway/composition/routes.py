@@ -25,7 +25,8 @@ def build_routes(
     plan = RoutePlan(policy=RoutePolicy(access=Access.PUBLIC), pool=endpoints, reaches_endpoints=True, cors=cors)
     login = config.login
     exact: dict[str, RoutePlan] = {}
-    for path in (login.obtain_path, login.refresh_path, login.verify_path, login.blacklist_path):
+    paths = (login.obtain_path, login.refresh_path, login.verify_path, login.blacklist_path, login.jwks_path)
+    for path in paths:
         bare = path.rstrip("/")
         exact |= {spelling: plan for spelling in (bare, bare + "/") if spelling}
     return RouteTable(exact=exact, prefixes=prefixes)

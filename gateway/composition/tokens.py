@@ -2,21 +2,45 @@
 
 from gateway.auth.identity import PRESET_CLAIMS, PRESETS
 from gateway.auth.issuer import IssuedClaims, TokenIssuer
-from gateway.auth.keyring import KeyRefused, Keyring, build_keyring
+from gateway.auth.keyring import Keyring, KeysClash
+from gateway.auth.keys import Key, KeyRefused, build_key
 from gateway.auth.verifier import TokenVerifier
 from gateway.config.load import Document
 from gateway.config.model import Config
 from gateway.config.sections.login import Compat
-from gateway.errors import ConfigError
+from gateway.config.sections.tokens import FurtherKey, Tokens
+from gateway.config.tree import below
+from gateway.errors import ConfigError, Problem
 
 
 def keyring_of(document: Document) -> Keyring:
-    """The configured keys. Raises `ConfigError` with the file and line of the key that is refused."""
+    """The configured keys. Raises `ConfigError` with the file and line of each key that is refused."""
     tokens = document.config.tokens
+    entries: dict[str, Tokens | FurtherKey] = {"tokens": tokens}
+    entries |= {further_key_path(position): key for position, key in enumerate(tokens.further_keys)}
+    keys: list[Key] = []
+    problems: list[Problem] = []
+    for path, entry in entries.items():
+        try:
+            keys.append(_key_of(entry))
+        except KeyRefused as refusal:
+            problems.append(document.problem(f"{path}.{refusal.setting}", str(refusal)))
+    if problems:
+        raise ConfigError(problems)
     try:
-        return build_keyring(tokens.algorithm, tokens.signing_key, tokens.verifying_key)
-    except KeyRefused as refusal:
-        raise ConfigError([document.problem(f"tokens.{refusal.setting}", str(refusal))]) from None
+        return Keyring(keys[0], keys[1:])
+    except KeysClash as clash:
+        path = f"{further_key_path(clash.position)}.kid"
+        raise ConfigError([document.problem(path, str(clash))]) from None
+
+
+def further_key_path(position: int) -> str:
+    """Where the file has this one of the further keys."""
+    return below("tokens.further_keys", position)
+
+
+def _key_of(entry: Tokens | FurtherKey) -> Key:
+    return build_key(entry.algorithm, entry.signing_key, entry.verifying_key, kid=entry.kid)
 
 
 def build_verifier(config: Config, keyring: Keyring) -> TokenVerifier:

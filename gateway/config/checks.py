@@ -11,6 +11,7 @@ from gateway.config.field_checks import check_fields
 from gateway.config.model import Config
 from gateway.config.sections.cors import Cors
 from gateway.config.sections.routes import Route
+from gateway.config.sections.tokens import FurtherKey, Tokens
 from gateway.config.sections.upstreams import Upstream, UpstreamTls
 from gateway.config.tree import Findings, below, show
 from gateway.types import Access
@@ -121,6 +122,7 @@ def _check_endpoints(config: Config, findings: Findings) -> None:
         "login.refresh_path": login.refresh_path,
         "login.verify_path": login.verify_path,
         "login.blacklist_path": login.blacklist_path,
+        "login.jwks_path": login.jwks_path,
     }
     first: dict[str, str] = {}
     for name, endpoint in endpoints.items():
@@ -154,12 +156,19 @@ def _check_tokens(config: Config, findings: Findings) -> None:
         tokens.access_lifetime > tokens.refresh_lifetime
     ):
         findings.add("tokens.access_lifetime", "must not be longer than refresh_lifetime")
-    if findings.is_sound("tokens.algorithm", "tokens.verifying_key") and (
-        tokens.algorithm.startswith("HS") and tokens.verifying_key is not None
+    _check_key("tokens", tokens, findings)
+    for index, key in enumerate(tokens.further_keys):
+        _check_key(below("tokens.further_keys", index), key, findings)
+
+
+def _check_key(path: str, key: Tokens | FurtherKey, findings: Findings) -> None:
+    verifying = below(path, "verifying_key")
+    if findings.is_sound(below(path, "algorithm"), verifying) and (
+        key.algorithm.startswith("HS") and key.verifying_key is not None
     ):
         findings.add(
-            "tokens.verifying_key",
-            f"has no use with {tokens.algorithm}, whose one secret both signs and verifies; remove it, "
+            verifying,
+            f"has no use with {key.algorithm}, whose one secret both signs and verifies; remove it, "
             "or choose the algorithm of the key pair",
         )
 

@@ -10,7 +10,7 @@ from gateway.config import parse as parsing
 from gateway.config.model import Config
 from gateway.config.parse import UnavailableError
 from gateway.config.sections.admin import Admin
-from gateway.config.tree import Node, index_lines, line_of, show
+from gateway.config.tree import Node, index_lines, index_references, line_of, show
 from gateway.config.yaml_tree import compose
 from gateway.errors import ConfigError, Problem, printable
 from gateway.files import FileRefused, describe, read_file, read_secret_file
@@ -22,11 +22,15 @@ MAX_SECRET_BYTES: Final = 64 * 1024  # an RSA-16384 private key in PEM is 13 KiB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A configuration and where its values stand, for problems that only show when it is put to use."""
+    """A configuration and where its values stand, for problems that only show when it is put to use.
+
+    `references` has what is written at each YAML path whose value comes from outside, as `{env: NAME}`.
+    """
 
     config: Config
     file: str
     lines: Mapping[str, int]
+    references: Mapping[str, str]
 
     def problem(self, yaml_path: str, message: str) -> Problem:
         """A problem at this YAML path, with the line of it or of its nearest parent in the file."""
@@ -64,7 +68,7 @@ def loads(text: str, name: str, environ: Mapping[str, str]) -> Document:
     """The same from text; `name` is the file that problems name and `{file: PATH}` is relative to."""
     root = _compose(text, name)
     config = parsing.parse(root, name=name, resolve=_Sources(environ, Path(name).parent))
-    return Document(config=config, file=name, lines=index_lines(root))
+    return Document(config=config, file=name, lines=index_lines(root), references=index_references(root))
 
 
 def _compose(text: str, name: str) -> Node:

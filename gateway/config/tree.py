@@ -1,5 +1,6 @@
 """The YAML document as plain nodes with line numbers, paths into it, and the problems found on the way."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,24 @@ def index_lines(root: Node) -> dict[str, int]:
         elif isinstance(node, Listing):
             waiting.extend((below(path, index), item.line, item) for index, item in enumerate(node.items))
     return lines
+
+
+def index_references(root: Node) -> dict[str, str]:
+    """What stands at every YAML path whose value is `{env: NAME}` or `{file: PATH}`, as it can be written again."""
+    references: dict[str, str] = {}
+    waiting = [("", root)]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, Table):
+            for key, entry in node.entries.items():
+                if key in ("env", "file") and isinstance(entry.node, Scalar):
+                    text = entry.node.text
+                    plain = re.fullmatch(r"[\w./-]+", text, re.ASCII) is not None
+                    references[path] = f"{{{key}: {text if plain else json.dumps(text)}}}"
+                waiting.append((below(path, key), entry.node))
+        elif isinstance(node, Listing):
+            waiting.extend((below(path, index), item) for index, item in enumerate(node.items))
+    return references
 
 
 def line_of(lines: Mapping[str, int], path: str) -> int:

@@ -81,5 +81,6 @@ def _refusal(reason: Reason, challenge: str) -> web.Response:
 
 async def add_fixed_fields(_request: web.Request, response: web.StreamResponse) -> None:
     """`on_response_prepare`: runs after aiohttp has added its own fields, so `Server` with its versions can go."""
-    response.headers.update(FIXED_FIELDS)
+    for name, value in FIXED_FIELDS.items():
+        response.headers.setdefault(name, value)  # the public keys may be kept, and say so themselves
     response.headers.popall(hdrs.SERVER, None)

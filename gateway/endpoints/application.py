@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.auth.issuer import TokenIssuer
 from gateway.auth.revocation import RevocationList
@@ -13,6 +14,7 @@ from gateway.endpoints.answers import add_fixed_fields
 from gateway.endpoints.blacklist import Blacklist
 from gateway.endpoints.body import MAX_BODY_BYTES
 from gateway.endpoints.hashing import HashingPool
+from gateway.endpoints.jwks import PublicKeys
 from gateway.endpoints.ledger import Ledger
 from gateway.endpoints.obtain import Obtain
 from gateway.endpoints.refresh import Refresh
@@ -30,6 +32,8 @@ class EndpointSettings:
     refresh_path: str
     verify_path: str
     blacklist_path: str
+    jwks_path: str = "/.well-known/jwks.json"
+    jwks: Mapping[str, Any] | None = None  # the JWK set; not served when there is none
     username_field: str = "username"
     response_fields: Mapping[str, Any] = field(default_factory=dict)
     legacy_failure: bool = False  # SimpleJWT 3.3: wrong credentials are 400 with non_field_errors
@@ -54,7 +58,7 @@ def build_application(
     settings: EndpointSettings,
     clock: Callable[[], float],
 ) -> web.Application:
-    """The four endpoints, each with and without the trailing slash. What is passed in is not closed with it.
+    """The endpoints, each with and without the trailing slash. What is passed in is not closed with it.
 
     `clock` gives Unix seconds. Raises ValueError when `settings.response_fields` names an attribute that users do not
     have.
@@ -84,24 +88,27 @@ def build_application(
     )
     verify = Verify(verifier=verifier, ledger=ledger, clock=clock, rotates=rotates)
     blacklist = Blacklist(verifier=verifier, ledger=ledger, audit=audit, clock=clock, revokes_access=revokes_access)
-    return _serve(
-        {
-            settings.obtain_path: obtain,
-            settings.refresh_path: refresh,
-            settings.verify_path: verify,
-            settings.blacklist_path: blacklist,
-        },
-        settings,
-    )
+    endpoints: dict[str, Endpoint] = {
+        settings.obtain_path: obtain,
+        settings.refresh_path: refresh,
+        settings.verify_path: verify,
+        settings.blacklist_path: blacklist,
+    }
+    return _serve(endpoints, settings)
 
 
 def _serve(endpoints: Mapping[str, Endpoint], settings: EndpointSettings) -> web.Application:
     challenge = f'{settings.scheme} realm="{settings.realm}"'
     application = web.Application(middlewares=[last_resort(challenge)], client_max_size=MAX_BODY_BYTES)
     application.on_response_prepare.append(add_fixed_fields)
-    for path, endpoint in endpoints.items():
-        view = View(endpoint=endpoint, challenge=challenge, body_timeout=settings.body_timeout)
+    handlers: dict[str, Handler] = {
+        path: View(endpoint=endpoint, challenge=challenge, body_timeout=settings.body_timeout).handle
+        for path, endpoint in endpoints.items()
+    }
+    if settings.jwks is not None:
+        handlers[settings.jwks_path] = PublicKeys(settings.jwks).handle
+    for path, handle in handlers.items():
         bare = path.rstrip("/")
         for spelling in (bare, bare + "/") if bare else (path,):
-            application.router.add_route("*", spelling, view.handle, expect_handler=on_expect)
+            application.router.add_route("*", spelling, handle, expect_handler=on_expect)
     return application

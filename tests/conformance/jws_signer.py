@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 
 NOW = 1_800_000_000
 CLAIMS: dict[str, Any] = {

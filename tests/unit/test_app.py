@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from gateway.app import Gateway, build, url_of
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from gateway.composition.ports import open_ports
 from gateway.composition.state import build_hasher, open_users
 from gateway.config.load import Document, loads

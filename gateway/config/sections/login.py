@@ -28,6 +28,10 @@ class Login:
     blacklist_path: str = field(
         default="/api/token/blacklist/", metadata=doc("Path of blacklist (log-out).", form=Form.PATH)
     )
+    jwks_path: str = field(
+        default="/.well-known/jwks.json",
+        metadata=doc("Path of the public keys; 404 as long as there are none.", form=Form.PATH),
+    )
     username_field: Literal["username", "email"] = field(
         default="username",
         metadata=doc("Name of the first log-in field (USERNAME_FIELD): `username`, or `email` to log in by e-mail."),

@@ -45,6 +45,25 @@ class ClaimNames:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherKey:
+    """A key whose tokens pass but that signs none: the next one before its use, the last one after it."""
+
+    kid: str | None = field(
+        default=None, metadata=doc("What tokens call it; takes those without a kid when absent.", form=Form.TOKEN)
+    )
+    algorithm: Algorithm = field(
+        default=Algorithm.HS256, metadata=doc("What its tokens are signed with; no other passes.")
+    )
+    signing_key: Secret | None = field(
+        default=None, metadata=doc("HMAC secret, or private key in PEM; never written into this file.")
+    )
+    verifying_key: str | None = field(
+        default=None,
+        metadata=doc("Public key in PEM: all that an asymmetric algorithm needs to check tokens.", form=Form.BLOCK),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
     """Signing, checking and lifetime of tokens."""
 
@@ -55,7 +74,18 @@ class Tokens:
             "Public key in PEM for asymmetric algorithms; derived from signing_key when absent.", form=Form.BLOCK
         ),
     )
-    algorithm: Algorithm = field(default=Algorithm.HS256, metadata=doc("What tokens are signed with; no other passes."))
+    algorithm: Algorithm = field(
+        default=Algorithm.HS256, metadata=doc("What tokens are signed with; with this key no other passes.")
+    )
+    kid: str | None = field(
+        default=None,
+        metadata=doc(
+            "What tokens call the key, in their header; nothing, as in SimpleJWT, when absent.", form=Form.TOKEN
+        ),
+    )
+    further_keys: tuple[FurtherKey, ...] = field(
+        default=(), metadata=doc("Keys whose tokens pass but that sign none: the next one, the last one.")
+    )
     access_lifetime: float = field(default=300.0, metadata=doc("Life of an access token.", minimum=1))
     refresh_lifetime: float = field(default=86400.0, metadata=doc("Life of a refresh token.", minimum=1))
     rotate_refresh_tokens: bool = field(

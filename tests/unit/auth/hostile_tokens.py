@@ -10,7 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from gateway.auth.verifier import MAX_TOKEN_BYTES
 
 NOW = 1_800_000_000.5

@@ -19,12 +19,14 @@ if TYPE_CHECKING:  # the library's process runs without our package
 
 def library_keys(keyring: "Keyring") -> dict[str, str]:
     """The same algorithm and keys as keyword arguments of `TokenBackend`."""
-    signing, verifying = keyring.signing_key, keyring.verifying_key
+    key = keyring.active
+    signing, verifying = key.signing_key, key.verifying_key
+    assert signing is not None
     if isinstance(signing, bytes) or isinstance(verifying, bytes):
-        return {"algorithm": keyring.algorithm, "signing_key": signing.decode()}
+        return {"algorithm": key.algorithm, "signing_key": signing.decode()}
     private = signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = verifying.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return {"algorithm": keyring.algorithm, "signing_key": private.decode(), "verifying_key": public.decode()}
+    return {"algorithm": key.algorithm, "signing_key": private.decode(), "verifying_key": public.decode()}
 
 
 class SimpleJwtLibrary:

@@ -3,10 +3,12 @@ import json
 import re
 from typing import Any
 
+import jwt
 import pytest
 
 from gateway.auth.issuer import IssuedClaims, TokenIssuer
-from gateway.auth.keyring import ALGORITHMS, Keyring, build_keyring, generate_key
+from gateway.auth.keyring import Keyring
+from gateway.auth.keys import ALGORITHMS, Key, build_key, generate_key
 from gateway.auth.verifier import TokenVerifier
 from gateway.errors import Reason, Refused
 from gateway.types import Secret, User
@@ -14,7 +16,7 @@ from tests.unit.auth.simplejwt_library import SimpleJwtLibrary, library_keys
 
 NOW = 1_800_000_000.75
 SECOND = 1_800_000_000
-KEYRING = build_keyring("HS256", Secret(generate_key("HS256")), None)
+KEYRING = Keyring(build_key("HS256", Secret(generate_key("HS256")), None))
 ALICE = User(id="7", username="alice", email="alice@example.org", roles=("admin", "staff"), is_active=True)
 
 
@@ -174,6 +176,30 @@ def test_the_library_accepts_our_tokens_with_every_algorithm(
     assert library.read([pair.access.encode()], kind="access", now=NOW, **keys) == ["ok"]
     assert library.read([pair.refresh.encode()], kind="refresh", now=NOW, **keys) == ["ok"]
     assert library.read([pair.refresh.encode()], kind="access", now=NOW, **keys) == ["Token has wrong type"]
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
+def test_a_key_with_a_kid_names_itself_and_the_library_accepts_that(library: SimpleJwtLibrary, algorithm: str) -> None:
+    ring = Keyring(
+        build_key(algorithm, Secret(generate_key(algorithm)), None, kid="key-2026"),
+        [build_key("HS256", Secret(generate_key("HS256")), None)],
+    )
+    pair = issuer(ring).pair(ALICE, NOW)
+    for token in (pair.access, pair.refresh, issuer(ring).access_from(claims_of(pair.refresh), NOW)):
+        assert jwt.get_unverified_header(token) == {"alg": algorithm, "typ": "JWT", "kid": "key-2026"}
+        assert library.read([token.encode()], kind="any", now=NOW, **library_keys(ring)) == ["ok"]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_without_a_kid_leaves_the_header_as_the_librarys(keyrings: dict[str, Keyring], algorithm: str) -> None:
+    header = issuer(keyrings[algorithm]).pair(ALICE, NOW).access.partition(".")[0]
+    assert base64.urlsafe_b64decode(header + "==") == b'{"alg":"%b","typ":"JWT"}' % algorithm.encode()
+
+
+def test_a_public_key_issues_nothing() -> None:
+    public = Key("ES256", None, build_key("ES256", Secret(generate_key("ES256")), None).verifying_key)
+    with pytest.raises(ValueError, match="signs nothing"):
+        issuer(Keyring(public))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

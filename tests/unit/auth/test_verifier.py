@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.auth.keyring import ALGORITHMS, Keyring, build_keyring
+from gateway.auth.keyring import Keyring
+from gateway.auth.keys import ALGORITHMS, Key, build_key, generate_key
 from gateway.auth.verifier import MAX_TOKEN_BYTES, TokenVerifier
 from gateway.errors import ANSWERS, Reason, Refused
 from gateway.types import Secret
@@ -33,7 +34,7 @@ from tests.unit.auth.hostile_tokens import (
 )
 from tests.unit.auth.simplejwt_library import SimpleJwtLibrary, library_keys
 
-KEYRING = build_keyring("HS256", Secret(KEY), None)
+KEYRING = Keyring(build_key("HS256", Secret(KEY), None))
 
 
 def verifier(
@@ -176,7 +177,7 @@ def test_s30_tokens_of_the_library_pass_with_their_algorithm_and_with_no_other(
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_s30_one_damaged_bit_is_seen_with_every_algorithm(keyrings: dict[str, Keyring], algorithm: str) -> None:
     one = verifier(keyrings[algorithm])
-    good = jwt.encode(CLAIMS, keyrings[algorithm].signing_key, algorithm=algorithm).encode()
+    good = jwt.encode(CLAIMS, keyrings[algorithm].active.signing_key, algorithm=algorithm).encode()
     one.decode(good, NOW)
 
     signed, _, signature = good.rpartition(b".")
@@ -222,7 +223,59 @@ def test_s30_the_remembered_header_is_only_that_of_a_good_token() -> None:
         assert one.decode(good, NOW)
         for bad in (none, odd[:-4] + b"AAAA", token()[:-4] + b"AAAA"):
             assert reason_of(partial(one.decode, bad, NOW)) is Reason.TOKEN_INVALID
-        assert one._usual_header == good.partition(b".")[0]
+        assert good.partition(b".")[0] in one._known_headers
+
+
+def test_s83_what_is_remembered_of_headers_is_bounded() -> None:
+    one = verifier()
+    for number in range(1000):
+        assert one.decode(token(header={"alg": "HS256", "kid": str(number)}), NOW)
+        assert 0 < len(one._known_headers) <= 64
+
+
+def several() -> tuple[Keyring, dict[str, Key]]:
+    """A ring of all kinds, and its keys by `kid`; "" is the one without."""
+    keys = {"": build_key("HS256", Secret(KEY), None)}
+    keys |= {
+        kid: build_key(algorithm, Secret(generate_key("HS512" if kid == "hs" else algorithm)), None, kid=kid)
+        for kid, algorithm in {"hs": "HS256", "hs-long": "HS512", "es": "ES256", "ed": "EdDSA"}.items()
+    }
+    return Keyring(keys["hs"], [key for kid, key in keys.items() if kid != "hs"]), keys
+
+
+def signed_by(key: Key, kid: str | None, algorithm: str | None = None) -> bytes:
+    headers = None if kid is None else {"kid": kid}
+    assert key.signing_key is not None
+    return jwt.encode(CLAIMS, key.signing_key, algorithm=algorithm or key.algorithm, headers=headers).encode()
+
+
+def test_s32_each_key_checks_what_names_it_and_nothing_else() -> None:
+    ring, keys = several()
+    one = verifier(ring)
+    for kid in keys:
+        for signer, key in keys.items():
+            encoded = signed_by(key, kid or None)
+            for _ in range(2):  # the second time with a header that may be known
+                if kid == signer:
+                    assert one.decode(encoded, NOW) == CLAIMS
+                else:
+                    assert reason_of(partial(one.decode, encoded, NOW)) is Reason.TOKEN_INVALID
+
+
+def test_s30_s32_a_key_takes_its_own_algorithm_whatever_the_others_do() -> None:
+    ring, keys = several()
+    one = verifier(ring)
+    short = keys["hs"]
+    for algorithm in ("HS384", "HS512"):
+        for kid in ("hs", "hs-long", "es", None):
+            assert reason_of(partial(one.decode, signed_by(short, kid, algorithm), NOW)) is Reason.TOKEN_INVALID
+
+
+@pytest.mark.parametrize("kid", ["unknown", "", "HS", "hs ", "../hs", "hs\0"])
+def test_s32_an_unknown_kid_is_refused_as_any_bad_token(kid: str) -> None:
+    ring, keys = several()
+    for key in keys.values():
+        assert reason_of(partial(verifier(ring).decode, signed_by(key, kid), NOW)) is Reason.TOKEN_INVALID
 
 
 def test_s31_none_has_no_way_in_whatever_the_key() -> None:
@@ -272,7 +325,7 @@ def test_s91_signatures_are_compared_in_constant_time(
         return compare(one, other)
 
     monkeypatch.setattr(hmac, "compare_digest", spy)
-    good = jwt.encode(CLAIMS, keyrings[algorithm].signing_key, algorithm=algorithm).encode()
+    good = jwt.encode(CLAIMS, keyrings[algorithm].active.signing_key, algorithm=algorithm).encode()
     verifier(keyrings[algorithm]).decode(good, NOW)
     signed = good.rpartition(b".")[0]
     for length in (32, 48, 64):

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.auth.keys import build_key, generate_key
+from gateway.types import Secret
 from tests.certificates import write_pair
+from tests.unit.auth.test_keys import P256, public_pem
 from tests.unit.commands.conftest import SIGNING_KEY
 
 Run = Callable[..., tuple[int, str, str]]
@@ -22,7 +25,35 @@ def test_one_line_a_route_says_who_may_pass(config_file: Path, run: Run) -> None
         "/public\tall\tpublic\tfiles http://127.0.0.1:9001",
         "/feed\tGET,HEAD\toptional\tapp http://127.0.0.1:9000",
         "/staff\tall\troles editor,staff (user not looked up)\tapp http://127.0.0.1:9000",
+        "(no kid)\tHS256\tsigns and checks\t{env: GATEWAY_SIGNING_KEY}",
     ]
+
+
+def test_one_line_a_key_says_what_it_is_for(config_file: Path, run: Run) -> None:
+    private = build_key("ES256", Secret(generate_key("ES256")), None).signing_key
+    (config_file.parent / "old.key").touch(0o600)
+    (config_file.parent / "old.key").write_text(generate_key("HS512"))
+    (config_file.parent / "old.pem").write_text(public_pem(private))
+    block = "\n".join(f"        {line}" for line in public_pem(P256).splitlines())
+    config_file.write_text(
+        config_file.read_text().replace(
+            "tokens:\n",
+            "tokens:\n  kid: new\n  further_keys:\n"
+            "    - {kid: a, algorithm: HS512, signing_key: {file: old.key}}\n"
+            "    - {algorithm: ES256, verifying_key: {file: old.pem}}\n"
+            f"    - kid: c\n      algorithm: ES256\n      verifying_key: |\n{block}\n",
+        )
+    )
+    code, out, err = run("check", "--config", config_file)
+    assert (code, err) == (0, "")
+    assert "/.well-known/jwks.json\tGET,HEAD\tpublic\tthe gateway itself (public keys)" in out.splitlines()
+    assert out.splitlines()[-4:] == [
+        "new\tHS256\tsigns and checks\t{env: GATEWAY_SIGNING_KEY}",
+        "a\tHS512\tchecks\t{file: old.key}",
+        "(no kid)\tES256\tchecks\t{file: old.pem}",
+        "c\tES256\tchecks\tin this file",
+    ]
+    assert "PUBLIC" not in out
 
 
 def test_an_optional_route_with_roles_asks_for_them(config_file: Path, run: Run) -> None:

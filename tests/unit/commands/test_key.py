@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.auth.keyring import ALGORITHMS, build_keyring
+from gateway.auth.keys import ALGORITHMS, build_key
 from gateway.types import Secret
 
 
@@ -14,7 +14,7 @@ def test_a_generated_key_is_one_that_the_gateway_accepts(
     assert (code, err) == (0, "")
     assert out.endswith("\n")
     assert not out.endswith("\n\n")
-    build_keyring(algorithm, Secret(out.removesuffix("\n")), None)
+    build_key(algorithm, Secret(out.removesuffix("\n")), None)
 
 
 def test_the_default_is_a_secret_for_hs256(run: Callable[..., tuple[int, str, str]]) -> None:
@@ -22,7 +22,7 @@ def test_the_default_is_a_secret_for_hs256(run: Callable[..., tuple[int, str, st
     _, second, _ = run("key", "generate")
     assert first != second
     assert len(first.split()) == 1
-    build_keyring("HS256", Secret(first.strip()), None)
+    build_key("HS256", Secret(first.strip()), None)
 
 
 def test_an_unknown_algorithm_names_those_that_there_are(run: Callable[..., tuple[int, str, str]]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from gateway.cli import main
 from tests.unit.server.scripts import script
 

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from tests.unit.commands.conftest import SIGNING_KEY
 
 GiveStdin = Callable[[bytes], None]
@@ -207,3 +207,43 @@ def test_s86_the_signature_is_not_printed(inspect: Inspect, config_file: Path) -
     encoded = sign(claims())
     for options in ([], ["--json"], ["--config", config_file]):
         assert encoded.split(".")[2] not in inspect(encoded, *options)[1]
+
+
+@pytest.fixture
+def ring_config(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The key that signs is called `new`; one without a kid takes ES256."""
+    monkeypatch.setenv("OLD", OLD_KEY)
+    text = "tokens:\n  kid: new\n  further_keys: [{algorithm: ES256, signing_key: {env: OLD}}]\n"
+    config_file.write_text(config_file.read_text().replace("tokens:\n", text))
+    return config_file
+
+
+OLD_KEY = generate_key("ES256")
+LASTING = claims(exp=int(time.time()) + 86400)  # made when tests are collected, long before they run
+NEW = {"kid": "new"}
+
+
+@pytest.mark.parametrize(
+    ("encoded", "fault"),
+    [
+        (jwt.encode(LASTING, SIGNING_KEY, headers=NEW), None),
+        (jwt.encode(LASTING, OLD_KEY, algorithm="ES256"), None),
+        (sign(LASTING), "Its header names no key (kid), and the gateway takes such tokens only with ES256."),
+        (
+            jwt.encode(LASTING, SIGNING_KEY, headers={"kid": "x"}),
+            'Its header names the key "x"; the gateway has "new", ',
+        ),
+        (
+            jwt.encode(LASTING, OLD_KEY, algorithm="ES256", headers=NEW),
+            'It is signed with "ES256"; the gateway takes HS256',
+        ),
+        (jwt.encode(LASTING, generate_key("HS256"), headers=NEW), "The signature does not match the key"),
+    ],
+    ids=["new", "old", "no kid", "unknown", "other algorithm", "forged"],
+)
+def test_s32_with_several_keys_it_says_which_one_is_meant(
+    inspect: Inspect, ring_config: Path, encoded: str, fault: str | None
+) -> None:
+    code, out, _ = inspect(encoded, "--config", ring_config, "--as", "access")
+    assert code == (0 if fault is None else 1)
+    assert (fault or "The gateway would take it") in out

@@ -1,6 +1,6 @@
 """Configurations for the parts: the least one, with a key that is good enough."""
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from gateway.config.load import Document, loads
 from gateway.config.model import Config
 from tests.unit.config.sample import text_with

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from gateway.composition.credentials import read_credentials
 from gateway.config.load import Document, loads
 from gateway.errors import ConfigError

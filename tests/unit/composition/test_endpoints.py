@@ -47,6 +47,7 @@ async def connect(tmp_path: Path, aiohttp_client: Any) -> Any:
                 verifier=build_verifier(config, keyring),
                 issuer=build_issuer(config, keyring),
                 revocations=RevocationList() if revocations is None else revocations,
+                keyring=keyring,
             )
         )
         return client
@@ -88,6 +89,15 @@ async def test_every_key_of_login_counts(connect: Connect) -> None:
     assert (await client.post("/out", json={"refresh": again["refresh"]})).status == 200
     refused = await client.post("/in", json={**login, "password": "x"})
     assert refused.headers["WWW-Authenticate"] == 'JWT realm="home"'
+
+
+async def test_s45_the_public_keys_are_where_that_is_configured(connect: Connect) -> None:
+    client = await connect(
+        login="{jwks_path: /keys}", tokens="{signing_key: {env: EC_KEY}, algorithm: ES256, kid: a, further_keys: []}"
+    )
+    (key,) = (await (await client.get("/keys")).json())["keys"]
+    assert (key["kid"], key["alg"], key["kty"]) == ("a", "ES256", "EC")
+    assert (await client.get("/.well-known/jwks.json")).status == 404
 
 
 async def test_old_clients_get_what_they_know(connect: Connect) -> None:

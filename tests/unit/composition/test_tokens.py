@@ -1,12 +1,17 @@
 """Keys, and what checks and issues tokens, as configured."""
 
+from pathlib import Path
+
 import pytest
 
+from gateway.auth.keys import build_key, generate_key
 from gateway.composition.tokens import build_issuer, build_verifier, keyring_of
-from gateway.config.load import Document
+from gateway.config.load import Document, loads
 from gateway.errors import ConfigError, Reason, Refused
-from gateway.types import Claims, User
+from gateway.types import Claims, Secret, User
+from tests.unit.auth.test_keys import public_pem
 from tests.unit.composition.documents import document_with
+from tests.unit.config.sample import text_with
 
 NOW = 1_800_000_000.0
 ALICE = User(id="7", username="alice", email="alice@example.org", roles=("staff",), is_active=True)
@@ -103,3 +108,84 @@ def test_s31_a_key_that_is_refused_is_named_with_its_line(tokens: str, path: str
         keyring_of(document_with(tokens=tokens))
     (problem,) = refused.value.problems
     assert (problem.file, problem.line, problem.path) == ("gateway.yaml", 1, path)
+
+
+# --- Several keys ------------------------------------------------------------------------------------------------------
+
+ENVIRON = {
+    "KEY": generate_key("HS256"),
+    "OTHER": generate_key("HS256"),
+    "LONG": generate_key("HS512"),
+    "EC": generate_key("ES256"),
+    "RSA": generate_key("RS256"),
+    "SHORT": generate_key("HS256")[:31],
+}
+
+
+def file_with(*further: str, own: str = "") -> str:
+    """A file whose further keys stand on the lines from 4 on."""
+    entries = "".join(f"\n    - {{{entry}}}" for entry in further)
+    return text_with(tokens=f"\n  signing_key: {{env: KEY}}{own}\n  further_keys:{entries or ' []'}")
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        keyring_of(loads(text, "c.yaml", ENVIRON))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_keys_are_those_of_the_file() -> None:
+    ring = keyring_of(
+        loads(
+            file_with(
+                "signing_key: {env: OTHER}", "kid: e, algorithm: ES256, signing_key: {env: EC}", own="\n  kid: new"
+            ),
+            "c.yaml",
+            ENVIRON,
+        )
+    )
+    assert [(key.kid, key.algorithm) for key in ring.keys] == [("new", "HS256"), (None, "HS256"), ("e", "ES256")]
+    assert ring.active.signing_key == ENVIRON["KEY"].encode()
+
+
+def test_a_public_key_alone_is_enough_for_a_further_key(tmp_path: Path) -> None:
+    private = build_key("ES256", Secret(ENVIRON["EC"]), None).signing_key
+    (tmp_path / "old.pem").write_text(public_pem(private))
+    text = file_with("kid: old, algorithm: ES256, verifying_key: {file: old.pem}")
+    ring = keyring_of(loads(text, str(tmp_path / "c.yaml"), ENVIRON))
+    assert ring.further[0].signing_key is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "at", "sentence"),
+    [
+        ("kid: a, signing_key: {env: SHORT}", "signing_key", "The signing key has 31 bytes; HS256 needs at least 32"),
+        ("kid: a, algorithm: HS512, signing_key: {env: OTHER}", "signing_key", "HS512 needs at least 64"),
+        ("kid: a, signing_key: {env: EC}", "signing_key", "The signing key is a PEM, DER, SSH or JWK key"),
+        ("kid: a, algorithm: RS256, signing_key: {env: EC}", "signing_key", "is no RSA key, which RS256 needs"),
+        ("kid: a, algorithm: ES256, signing_key: {env: OTHER}", "signing_key", "is no private key in PEM"),
+        ("kid: a, algorithm: ES256, verifying_key: {env: RSA}", "verifying_key", "is a private key; give the public"),
+        ("kid: a", "signing_key", "There is no key: HS256 checks with the secret that it signs with"),
+        ("kid: a, algorithm: ES256", "signing_key", "There is no key: give a signing_key, or a verifying_key"),
+        ("signing_key: {env: OTHER}", "kid", "There is another HS256 key without a kid"),
+    ],
+)
+def test_s31_a_further_key_that_cannot_be_used_is_refused(entry: str, at: str, sentence: str) -> None:
+    (problem,) = problems(file_with(entry))
+    assert problem.startswith(f"c.yaml:4: tokens.further_keys[0].{at}: ")
+    assert sentence in problem
+
+
+def test_s32_the_same_kid_twice_is_refused() -> None:
+    further = ["kid: a, algorithm: HS512, signing_key: {env: LONG}", "kid: new, signing_key: {env: OTHER}"]
+    assert problems(file_with(*further, own="\n  kid: new")) == [
+        "c.yaml:6: tokens.further_keys[1].kid: The kid 'new' is that of another key; each key needs its own."
+    ]
+
+
+def test_every_key_that_is_refused_is_told_at_once() -> None:
+    found = problems(
+        file_with("kid: a, signing_key: {env: SHORT}", "kid: b, algorithm: ES256, signing_key: {env: SHORT}")
+    )
+    assert [problem.split(": ")[0] for problem in found] == ["c.yaml:4", "c.yaml:5"]
+    assert not any(secret in problem for problem in found for secret in ENVIRON.values())

@@ -92,7 +92,9 @@ def test_websocket_without_its_method_is_refused() -> None:
     assert refusals(routes=routes(f"path: /, {websocket}")) == []
 
 
-@pytest.mark.parametrize("path", ["/api/token", "/api/token/", "/api/token/refresh", "/api/token/verify/"])
+@pytest.mark.parametrize(
+    "path", ["/api/token", "/api/token/", "/api/token/refresh", "/api/token/verify/", "/.well-known/jwks.json"]
+)
 @pytest.mark.parametrize("access", ["public", "optional", "required"])
 def test_s89_a_route_with_the_path_of_a_token_endpoint_is_refused(path: str, access: str) -> None:
     (sentence,) = refusals(routes=routes("path: /", f"path: {path}, access: {access}"))
@@ -148,6 +150,18 @@ def test_a_public_key_goes_with_asymmetric_algorithms(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ["none", "None", "HS1", "hs256", "ES256K"])
 def test_s31_other_algorithms_are_refused(algorithm: str) -> None:
     assert paths(refusals(tokens=tokens(f"algorithm: {algorithm}, verifying_key: x"))) == ["tokens.algorithm"]
+
+
+def test_s30_a_further_key_is_judged_alike() -> None:
+    further = "further_keys: [{kid: a, algorithm: ES256, verifying_key: x}, {kid: b, verifying_key: x}]"
+    (sentence,) = refusals(tokens=tokens(further))
+    assert sentence.startswith("tokens.further_keys[1].verifying_key: has no use with HS256, whose one secret both")
+
+
+def test_a_kid_is_one_plain_word() -> None:
+    assert refusals(tokens=tokens("kid: key-2026.1_a")) == []
+    for kid in ("a b", "a/b", '"é"', '""'):
+        assert paths(refusals(tokens=tokens(f"kid: {kid}"))) == ["tokens.kid"]
 
 
 @pytest.mark.parametrize("claim", ["exp", "iat", "nbf", "iss", "aud"])

@@ -14,6 +14,7 @@ from tests.unit.config.reference_table import PAGE, ROOT, keys, table
 
 EXAMPLE = ROOT / "config.example.yaml"
 ENVIRON = {"GATEWAY_SIGNING_KEY": "k" * 32, "BACKEND_URL": "http://127.0.0.1:8000"}
+WITH_LAST_KEY = {**ENVIRON, "GATEWAY_LAST_KEY": "l" * 64}
 MINIMAL = """
 tokens: {signing_key: {env: GATEWAY_SIGNING_KEY}}
 upstreams: {backend: {servers: [{env: BACKEND_URL}]}}
@@ -22,9 +23,14 @@ users: {sqlite: ./gateway.sqlite3}
 """
 
 
+COMMENTED_OUT = {"cors", "listen.tls", "routes[].websocket", "tokens.further_keys", "tokens.further_keys[].signing_key"}
+
+
 def _with_all_sections() -> str:
     """The example with the sections that it has commented out."""
-    text, count = re.subn(r"^( *)#((?:  )*[a-z_]+:)", r"\1\2", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text, count = re.subn(
+        r"^( *)#((?:  )*(?:- )?[a-z_]+:)", r"\1\2", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     assert count > 7
     return text
 
@@ -36,20 +42,21 @@ def test_the_example_runs_with_two_variables_and_says_the_defaults() -> None:
 
 
 def test_what_the_example_has_commented_out_loads_too() -> None:
-    config = loads(_with_all_sections(), "c.yaml", ENVIRON).config
+    config = loads(_with_all_sections(), "c.yaml", WITH_LAST_KEY).config
     assert config.cors == Config.__dataclass_fields__["cors"].type or config.cors is not None
     assert config.cors.allow_origins == ("https://app.example.org",)
     assert config.listen.tls is not None
     assert config.routes[0].websocket is not None
+    assert [key.signing_key for key in config.tokens.further_keys] == [Secret("l" * 64)]
 
 
 def test_every_key_is_in_the_example_with_its_default() -> None:
     tree = yaml.safe_load(_with_all_sections())
     for path, key in keys():
         value = tree
-        for step in path.replace("upstreams.NAME", "upstreams.backend").replace("routes[]", "routes.0").split("."):
+        for step in path.replace("upstreams.NAME", "upstreams.backend").replace("[]", ".0").split("."):
             value = value[int(step)] if isinstance(value, list) else value[step]
-        if key.is_required or isinstance(key.shape, Section) or path in {"cors", "listen.tls", "routes[].websocket"}:
+        if key.is_required or isinstance(key.shape, Section) or path in COMMENTED_OUT:
             continue
         expected = default_text(key.shape, key.default)
         assert _same(value, expected), path
@@ -82,7 +89,7 @@ def test_the_configurations_in_the_reference_load() -> None:
     for block in blocks[2:]:
         whole, part = yaml.safe_load(MINIMAL), yaml.safe_load(block)
         part["tokens"] = whole["tokens"] | part.get("tokens", {})
-        loads(yaml.safe_dump(whole | part), "c.yaml", ENVIRON)
+        loads(yaml.safe_dump(whole | part), "c.yaml", WITH_LAST_KEY)
 
 
 @pytest.mark.parametrize("key", [key for _, key in keys()], ids=[path for path, _ in keys()])

@@ -1,4 +1,17 @@
-from gateway.config.tree import Broken, Entry, Findings, Listing, Scalar, Table, below, index_lines, line_of, show
+from gateway.config.tree import (
+    Broken,
+    Entry,
+    Findings,
+    Listing,
+    Scalar,
+    Table,
+    below,
+    index_lines,
+    index_references,
+    line_of,
+    show,
+)
+from gateway.config.yaml_tree import compose
 
 
 def _document() -> Table:
@@ -57,3 +70,13 @@ def test_a_value_is_sound_when_nothing_was_found_at_below_or_around_it() -> None
     assert not findings.is_sound("routes[0].access.deeper")
     assert not findings.is_sound("listen", "login")
     assert len(findings.problems()) == 1
+
+
+def test_references_are_kept_so_that_they_can_be_written_again() -> None:
+    long = "x/" * 40 + "y"
+    text = f"a: {{env: KEY}}\nb: [{{file: {long}}}, {{c: {{file: 'a, b'}}}}]\nd: {{env: [no]}}\ne: plain\n"
+    assert index_references(compose(text, "c.yaml")) == {
+        "a": "{env: KEY}",
+        "b[0]": f"{{file: {long}}}",
+        "b[1].c": '{file: "a, b"}',
+    }

@@ -13,7 +13,8 @@ import jwt
 from aiohttp import web
 
 from gateway.auth.issuer import IssuedClaims, TokenIssuer
-from gateway.auth.keyring import build_keyring
+from gateway.auth.keyring import Keyring
+from gateway.auth.keys import build_key
 from gateway.auth.passwords import PasswordHasher
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
@@ -112,7 +113,7 @@ class Neighbours:
         await self.file.close()
 
     def application(self) -> web.Application:
-        keyring = build_keyring("HS256", Secret(KEY), None)
+        keyring = Keyring(build_key("HS256", Secret(KEY), None))
         parties: dict[str, Any] = {"keyring": keyring, "audience": (), "issuer": None}
         return build_application(
             directory=self.directory,

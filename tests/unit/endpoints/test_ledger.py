@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.auth.keyring import build_keyring
+from gateway.auth.keyring import Keyring
+from gateway.auth.keys import build_key
 from gateway.auth.verifier import TokenVerifier
 from gateway.endpoints.ledger import Ledger
 from gateway.types import Revocation, RevokedKind, Secret
@@ -22,7 +23,7 @@ def ledger(plane: Plane) -> Ledger:
         store=plane.store,
         revocations=plane.revocations,
         verifier=TokenVerifier(
-            keyring=build_keyring("HS256", Secret(KEY), None),
+            keyring=Keyring(build_key("HS256", Secret(KEY), None)),
             leeway=0,
             audience=(),
             issuer=None,

@@ -16,7 +16,8 @@ import pytest
 
 from gateway.auth.bearer import BearerReader
 from gateway.auth.identity import IdentityRenderer
-from gateway.auth.keyring import build_keyring
+from gateway.auth.keyring import Keyring
+from gateway.auth.keys import build_key
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
@@ -203,7 +204,7 @@ class World:
         return Admission(
             bearer=BearerReader(schemes=("Bearer",)),
             verifier=TokenVerifier(
-                keyring=build_keyring("HS256", Secret(KEY), None),
+                keyring=Keyring(build_key("HS256", Secret(KEY), None)),
                 leeway=0,
                 audience=(),
                 issuer=None,

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.auth.bearer import BearerReader
 from gateway.auth.identity import IdentityRenderer
-from gateway.auth.keyring import build_keyring, generate_key
+from gateway.auth.keyring import Keyring
+from gateway.auth.keys import build_key, generate_key
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
@@ -34,7 +35,7 @@ class World:
         self.admission = Admission(
             bearer=BearerReader(schemes=("Bearer",)),
             verifier=TokenVerifier(
-                keyring=build_keyring("HS256", Secret(KEY), None),
+                keyring=Keyring(build_key("HS256", Secret(KEY), None)),
                 leeway=leeway,
                 audience=(),
                 issuer=None,

@@ -7,7 +7,7 @@ import json
 
 import jwt
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from tests.unit.proxy.transports import Peer
 
 EPOCH = 1_800_000_000  # Unix time when the loop's is 0

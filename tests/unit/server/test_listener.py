@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from gateway.auth.revocation import RevocationList
 from gateway.composition.data_plane import build_admission, build_caps, build_rules
 from gateway.composition.routes import build_routes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.auth.keyring import generate_key
+from gateway.auth.keys import generate_key
 from gateway.config.sections.tokens import Algorithm, Tokens
 from gateway.types import Secret
 from tests.unit.config.sample import OUTSIDE, parse_with, refusals
@@ -13,6 +13,7 @@ def test_defaults_are_the_librarys() -> None:
     assert tokens == Tokens(signing_key=Secret(OUTSIDE["KEY"]))
     assert (tokens.algorithm, tokens.access_lifetime, tokens.refresh_lifetime) == (Algorithm.HS256, 300, 86400)
     assert (tokens.rotate_refresh_tokens, tokens.leeway, tokens.audience, tokens.issuer) == (False, 0, (), None)
+    assert (tokens.kid, tokens.further_keys) == (None, ())
     assert (tokens.claims.user_id, tokens.claims.token_type, tokens.claims.jti) == ("user_id", "token_type", "jti")
 
 
