@@ -65,6 +65,12 @@ def is_refused(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
 
+def listeners(port: int) -> int:
+    """Sockets that listen on a port of 127.0.0.1."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port for row in rows)
+
+
 @pytest.fixture(scope="module", params=[1, 2], ids=["1 worker", "2 workers"])
 def module_gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probed]:
     folder = tmp_path_factory.mktemp("admin")
@@ -148,6 +154,8 @@ def test_a_worker_that_is_gone_takes_no_probe_with_it(tmp_path: Path) -> None:
             wait_until(lambda deaths=deaths: gateway.plane.gateway.output().count(" worker_died ") == deaths)  # type: ignore[misc]
             if deaths == 1:
                 wait_until(lambda: gateway.plane.gateway.output().count(" worker_started ") == 3)
+            if deaths == 2:
+                wait_until(lambda: listeners(gateway.port) == 1)
         assert " restart_in=0.5s" in gateway.plane.gateway.output()
         assert gateway.statuses("/readyz") == {200}
 
