@@ -22,7 +22,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{8,64}")
 _CONTINUE: Final = b"100-continue"
 
 
-@lru_cache(maxsize=256)  # clients name one or a few
+@lru_cache(maxsize=32)  # clients name one or a few; strangers can make 1 MiB of it
 def is_valid_host(host: bytes) -> bool:
     """Whether this is a host with or without a port, as one and only one server can be meant by it."""
     match = _HOST.fullmatch(host)
