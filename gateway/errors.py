@@ -33,6 +33,7 @@ class Reason(StrEnum):
     NO_ROUTE = "no_route"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     PERMISSION_DENIED = "permission_denied"
+    THROTTLED = "throttled"
 
     # WebSocket handshakes (RFC 6455 §4.2).
     BAD_HANDSHAKE = "bad_handshake"
@@ -143,6 +144,7 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.NO_ROUTE: _own(404, Reason.NO_ROUTE, "Not found."),
     Reason.METHOD_NOT_ALLOWED: _own(405, Reason.METHOD_NOT_ALLOWED, "This method is not allowed here."),
     Reason.PERMISSION_DENIED: _own(403, Reason.PERMISSION_DENIED, "You do not have permission to perform this action."),
+    Reason.THROTTLED: Answer(status=429, detail="Request was throttled."),
     Reason.BAD_HANDSHAKE: _own(400, Reason.BAD_HANDSHAKE, "This is not a valid WebSocket handshake."),
     Reason.WEBSOCKET_VERSION: _own(426, Reason.WEBSOCKET_VERSION, "Only version 13 of WebSocket is supported."),
     Reason.ORIGIN_NOT_ALLOWED: _own(403, Reason.ORIGIN_NOT_ALLOWED, "Pages of this origin may not connect here."),
@@ -187,6 +189,12 @@ ANSWERS: Final[dict[Reason, Answer]] = {
 }
 
 
+def throttled_detail(seconds: int) -> str:
+    """The `detail` of a THROTTLED request that may come again after `seconds`, in DRF's words."""
+    unit = "second" if seconds == 1 else "seconds"
+    return f"{ANSWERS[Reason.THROTTLED].detail} Expected available in {seconds} {unit}."
+
+
 def printable(text: str) -> str:
     """Text from outside for a message: nothing in it that a terminal would obey."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
@@ -197,11 +205,15 @@ class GatewayError(Exception):
 
 
 class Refused(GatewayError):
-    """A request (or a token, or a login) is refused; `ANSWERS[reason]` is what the client sees."""
+    """A request (or a token, or a login) is refused; `ANSWERS[reason]` is what the client sees.
 
-    def __init__(self, reason: Reason) -> None:
+    `retry_after`: whole seconds after which a THROTTLED one may come again.
+    """
+
+    def __init__(self, reason: Reason, *, retry_after: int = 0) -> None:
         super().__init__(reason.value)
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class StoreUnavailable(GatewayError):

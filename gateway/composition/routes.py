@@ -1,11 +1,14 @@
 """Configuration → the table of routes, with all that was decided of each."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.auth.policy import RoutePolicy
+from gateway.auth.rate_limit import RateLimit
 from gateway.config.model import Config
 from gateway.config.sections.cors import Cors, RouteCors
-from gateway.config.sections.routes import HostField, Route, WebSocket
+from gateway.config.sections.routes import HostField, LimitedBy, Route, WebSocket
+from gateway.config.sections.routes import RateLimit as RouteRateLimit
 from gateway.http.cors import CorsPolicy
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.routes import RouteTable
@@ -13,6 +16,8 @@ from gateway.http.upgrades import HandshakeReader
 from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.types import Access
+
+_LIMITED_CLIENTS: Final = 20_000  # of each route with a rate limit; about 150 bytes each
 
 
 def build_routes(
@@ -57,6 +62,7 @@ def _plan_of(route: Route, config: Config, *, pool: UpstreamPool, inherited_cors
         prefix_replacement=None
         if replacement is None
         else PrefixReplacement(prefix=route.path, replacement=replacement),
+        rate_limit=None if route.rate_limit is None else _rate_limit(route.rate_limit),
         websocket=None if route.websocket is None else _websocket_plan(route.websocket, config.bearer.schemes[0]),
         outlives_token=route.outlive_token,
     )
@@ -66,6 +72,16 @@ def _cors_of(route: Route, inherited: CorsPolicy | None) -> CorsPolicy | None:
     if isinstance(route.cors, Cors):
         return build_cors(route.cors)
     return inherited if route.cors is RouteCors.INHERIT else None
+
+
+def _rate_limit(limit: RouteRateLimit) -> RateLimit:
+    return RateLimit(
+        requests=limit.requests,
+        per=limit.per,
+        burst=limit.requests if limit.burst is None else limit.burst,
+        by_user=limit.by is LimitedBy.USER,
+        max_clients=_LIMITED_CLIENTS,
+    )
 
 
 def _websocket_plan(websocket: WebSocket, scheme: str) -> WebSocketPlan:

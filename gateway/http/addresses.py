@@ -1,5 +1,6 @@
 """IP addresses, as peers have them and as others claim them: one spelling for each, and what networks hold them."""
 
+import functools
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
@@ -27,6 +28,15 @@ def group_of(address: Address) -> int:
     if isinstance(address, IPv6Address):
         return ~(int(address) >> _IPV6_GROUP_BITS)  # below zero, so that no prefix is an IPv4 address
     return int(address)
+
+
+@functools.lru_cache(maxsize=4096)
+def client_group(text: str) -> int:
+    """`group_of` the address in `text`, a zone left out; 0, which is no client's, for what is no address."""
+    try:
+        return group_of(parse_address(text.partition("%")[0]))
+    except ValueError:
+        return 0
 
 
 class Networks:

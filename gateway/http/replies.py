@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from gateway.errors import ANSWERS, Answer, Reason
+from gateway.errors import ANSWERS, Answer, Reason, throttled_detail
 
 VERSION_LINES: Final = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 """What a 426 says beside its status (RFC 6455 §4.4, RFC 9110 §15.5.22)."""
@@ -58,11 +58,16 @@ class Replies:
     def status(self, reason: Reason) -> int:
         return self._canned[reason].status
 
-    def render(self, reason: Reason, *, request_id: bytes, fields: bytes, close: bool, is_head: bool) -> bytes:
-        """The whole answer. `fields` are further ready lines (CORS, Allow)."""
+    def render(
+        self, reason: Reason, *, request_id: bytes, fields: bytes, close: bool, is_head: bool, retry_after: int = 0
+    ) -> bytes:
+        """The whole answer. `fields` are further ready lines (CORS, Allow); `retry_after` is `Refused.retry_after`."""
         canned = self._canned[reason]
         body = canned.body
-        if canned.shows_request_id:
+        if retry_after:
+            body = to_json({"detail": throttled_detail(retry_after)})
+            fields = b"%bRetry-After: %d\r\n" % (fields, retry_after)
+        elif canned.shows_request_id:
             body = b'%b,"request_id":"%b"}' % (body, request_id)
         return b"".join(
             (

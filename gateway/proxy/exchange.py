@@ -141,7 +141,7 @@ class Exchange:
             else:
                 self._forward(plan, found)
         except Refused as refusal:
-            self.refuse(refusal.reason)
+            self.refuse(refusal.reason, refusal.retry_after)
 
     def _cut(self, data: bytes) -> bytes:
         """The payload in `data`; what stands behind the body's end is the next request."""
@@ -185,7 +185,7 @@ class Exchange:
             self._overdue = _CONNECT_TIMEOUT
             self._forward(plan, principal)
         except Refused as refusal:
-            self.refuse(refusal.reason)
+            self.refuse(refusal.reason, refusal.retry_after)
         except StoreUnavailable as error:
             logger.warning("user_lookup_failed %s", error)
             self.refuse(Reason.STORE_UNAVAILABLE)
@@ -197,6 +197,9 @@ class Exchange:
         """Raises `Refused` when the route asks for more than `principal` is."""
         plan.policy.authorize(principal, self.request_method)
         self.principal = principal
+        if plan.rate_limit is not None:
+            user_id = None if principal is None else principal.user_id
+            plan.rate_limit.admit(user_id, self.origin.address, self.client.plane.now())
         if self.body.announced > plan.max_body_bytes:
             raise Refused(Reason.BODY_TOO_LARGE)
         if self._handshake is not None and plan.websocket is not None:
@@ -428,7 +431,7 @@ class Exchange:
         else:
             client.set_deadline(plan.pool.response_timeout if self.body.is_complete else plan.pool.send_timeout)
 
-    def refuse(self, reason: Reason) -> None:
+    def refuse(self, reason: Reason, retry_after: int = 0) -> None:
         """Answer in the gateway's own name; where an answer has begun, cut it."""
         plane = self.client.plane
         self.reason = reason
@@ -451,6 +454,7 @@ class Exchange:
                 fields=plane.date_line() + fields,
                 close=close,
                 is_head=self.request_method == "HEAD",
+                retry_after=retry_after,
             )
         )
         self._finish(close=close)

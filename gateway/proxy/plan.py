@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.auth.policy import RoutePolicy
+from gateway.auth.rate_limit import RateLimit
 from gateway.http.cors import CorsPolicy
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.targets import Target
@@ -29,7 +30,8 @@ class RoutePlan:
     `reaches_endpoints` marks the gateway's own application, which alone is told the client's address.
     `cors` answers browsers, None leaves that to the backend. `max_body_bytes` bounds request bodies.
     `allowed_oddities` may stand in its paths. `prefix_replacement` makes the upstream's path; None passes it as it is.
-    `websocket` None passes no upgrade on. `outlives_token`: tunnels and event streams go on when their token ends.
+    `rate_limit` None lets everybody ask as often as he likes. `websocket` None passes no upgrade on.
+    `outlives_token`: tunnels and event streams go on when their token ends.
     """
 
     policy: RoutePolicy
@@ -41,6 +43,7 @@ class RoutePlan:
     max_body_bytes: int = UNLIMITED_BYTES
     allowed_oddities: frozenset[Oddity] = frozenset()
     prefix_replacement: PrefixReplacement | None = None
+    rate_limit: RateLimit | None = None
     websocket: WebSocketPlan | None = None
     outlives_token: bool = False
 

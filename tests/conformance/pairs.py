@@ -117,6 +117,8 @@ def running_gateway(variant: Variant, library: Server, users_file: Path, folder:
             {"path": "/api/hello", "upstream": "legacy"},
             {"path": "/api/open", "upstream": "legacy", "access": "optional"},
             {"path": "/api/stateless", "upstream": "legacy", "stateless": True},
+            {"path": "/api/minute", "upstream": "legacy", "rate_limit": {"requests": 1, "per": "1m"}},
+            {"path": "/api/second", "upstream": "legacy", "rate_limit": {"requests": 1, "per": "1s"}},
         ]
         for section, values in variant.gateway.items():
             settings[section] = {**settings.get(section, {}), **values}

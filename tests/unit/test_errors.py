@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.errors import ANSWERS, Answer, ConfigError, Problem, Reason, Refused
+from gateway.errors import ANSWERS, Answer, ConfigError, Problem, Reason, Refused, throttled_detail
 
 
 def test_every_reason_has_its_one_answer() -> None:
@@ -52,8 +52,8 @@ def test_a_code_is_the_reason_or_simplejwts(reason: Reason) -> None:
         "user_not_found",
         "user_inactive",
     )
-    # Where the gateway speaks for itself, the code in the body is the one in the log.
-    if ANSWERS[reason].status != 401:
+    # Where the gateway speaks for itself, the code in the body is the one in the log. THROTTLED speaks DRF's words.
+    if ANSWERS[reason].status != 401 and reason is not Reason.THROTTLED:
         assert code == reason.value
 
 
@@ -73,6 +73,13 @@ def test_cannot_tell_is_neither_a_401_nor_a_pass() -> None:
 def test_a_refusal_says_its_reason_and_no_more() -> None:
     refused = Refused(Reason.TOKEN_EXPIRED)
     assert (refused.reason, str(refused)) == (Reason.TOKEN_EXPIRED, "token_expired")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1, "1 second."), (2, "2 seconds."), (61, "61 seconds.")])
+def test_who_is_throttled_is_told_for_how_long(seconds: int, words: str) -> None:
+    assert throttled_detail(seconds) == f"Request was throttled. Expected available in {words}"
+    assert Refused(Reason.THROTTLED, retry_after=seconds).retry_after == seconds
+    assert Refused(Reason.NO_ROUTE).retry_after == 0
 
 
 def test_an_answer_cannot_be_changed() -> None:

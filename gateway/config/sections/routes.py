@@ -17,6 +17,29 @@ class HostField(StrEnum):
     UPSTREAM = "upstream"
 
 
+@unique
+class LimitedBy(StrEnum):
+    """Whose requests are counted together."""
+
+    USER = "user"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """How many requests may come on a route; more are 429 with Retry-After. Each worker counts by itself."""
+
+    requests: int = field(metadata=doc("So many in each `per`.", minimum=1, maximum=1_000_000))
+    per: float = field(default=60.0, metadata=doc("The time for these requests.", minimum=1, maximum=86400))
+    burst: int | None = field(
+        default=None, metadata=doc("So many at once; `requests` when absent.", minimum=1, maximum=1_000_000)
+    )
+    by: LimitedBy = field(
+        default=LimitedBy.USER,
+        metadata=doc("user: of each user, and of each address without one; address: of each address or /64 of IPv6."),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSocket:
     """WebSocket on a route: the same admission as for every request, then a tunnel."""
@@ -89,6 +112,9 @@ class Route:
             minimum=0,
             maximum=1024**4,
         ),
+    )
+    rate_limit: RateLimit | None = field(
+        default=None, metadata=doc("How often a user or an address may ask; without bound when absent.")
     )
     cors: RouteCors | Cors = field(
         default=RouteCors.INHERIT,

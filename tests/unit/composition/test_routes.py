@@ -104,6 +104,29 @@ async def test_every_key_of_a_route_counts(tables: list[Table]) -> None:
     assert it.routes.match("/elsewhere") is None
 
 
+async def test_a_rate_limit_counts_users_or_addresses_and_holds_all_its_requests_at_once(tables: list[Table]) -> None:
+    it = table(
+        tables,
+        "[{path: /a, upstream: app, rate_limit: {requests: 2, per: 10s}},"
+        " {path: /b, upstream: app, rate_limit: {requests: 9, per: 90s, burst: 1, by: address}}, {path: /c, upstream: app}]",
+    )
+
+    def passes(path: str, *addresses: str) -> list[int]:
+        rate_limit, outcomes = it.plan(path).rate_limit, []
+        assert rate_limit is not None
+        for address in addresses:
+            try:
+                rate_limit.admit("7", address, 0.0)
+                outcomes.append(0)
+            except Refused as refused:
+                outcomes.append(refused.retry_after)
+        return outcomes
+
+    assert passes("/a", "192.0.2.1", "192.0.2.2", "192.0.2.3") == [0, 0, 5]
+    assert passes("/b", "192.0.2.1", "192.0.2.1", "192.0.2.2") == [0, 10, 0]
+    assert it.plan("/c").rate_limit is None
+
+
 async def test_body_limits_are_the_routes_or_else_the_global_one(tables: list[Table]) -> None:
     it = table(
         tables,

@@ -23,7 +23,14 @@ users: {sqlite: ./gateway.sqlite3}
 """
 
 
-COMMENTED_OUT = {"cors", "listen.tls", "routes[].websocket", "tokens.further_keys", "tokens.further_keys[].signing_key"}
+COMMENTED_OUT = {
+    "cors",
+    "listen.tls",
+    "routes[].rate_limit",
+    "routes[].websocket",
+    "tokens.further_keys",
+    "tokens.further_keys[].signing_key",
+}
 
 
 def _with_all_sections() -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.http.addresses import Networks, group_of, parse_address
+from gateway.http.addresses import Networks, client_group, group_of, parse_address
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,13 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 )
 def test_s52_ipv6_clients_are_grouped_by_their_64(one: str, other: str, is_same: bool) -> None:
     assert (group_of(parse_address(one)) == group_of(parse_address(other))) is is_same
+
+
+def test_s52_clients_are_grouped_by_what_their_address_is_written_as() -> None:
+    for text in ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"):
+        assert client_group(text) == group_of(parse_address(text))
+    assert client_group("fe80::1%eth0") == client_group("fe80::2%eth1") != 0
+    assert {client_group(text) for text in ("", "unknown", "192.0.2", "%", "a" * 1000)} == {0}
 
 
 def test_networks_hold_addresses_of_their_family() -> None:

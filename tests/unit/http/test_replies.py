@@ -70,6 +70,17 @@ def test_what_an_exchange_adds(reason: Reason) -> None:
     assert rendered(reason, is_head=True) == (*plain[:3], b"")
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(1, "1 second"), (2, "2 seconds"), (900, "900 seconds")])
+def test_who_is_throttled_is_told_when_to_come_again(seconds: int, told: str) -> None:
+    raw = REPLIES.render(
+        Reason.THROTTLED, request_id=b"r-1", fields=b"Vary: Origin\r\n", close=False, is_head=False, retry_after=seconds
+    )
+    status, _, fields, body = taken_apart(raw)
+    assert (status, fields["Retry-After"], fields["Vary"]) == (429, str(seconds), "Origin")
+    assert json.loads(body) == {"detail": f"Request was throttled. Expected available in {told}."}
+    assert int(fields["Content-Length"]) == len(body)
+
+
 def test_the_body_of_a_token_fault_is_simplejwts() -> None:
     assert json.dumps(body_of(ANSWERS[Reason.TOKEN_EXPIRED])) == json.dumps(
         {

@@ -19,6 +19,7 @@ from gateway.auth.identity import IdentityRenderer
 from gateway.auth.keyring import Keyring
 from gateway.auth.keys import build_key
 from gateway.auth.policy import RoutePolicy
+from gateway.auth.rate_limit import RateLimit
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.errors import StoreUnavailable
@@ -236,6 +237,9 @@ class World:
             "/get": plan(policy=RoutePolicy(access=Access.PUBLIC, methods=frozenset({"GET", "HEAD"}))),
             "/admin": plan(policy=RoutePolicy(access=Access.REQUIRED, roles=frozenset({"admin"}), is_stateless=True)),
             "/small": plan(policy=public, max_body_bytes=10),
+            "/limited": plan(
+                policy=required, rate_limit=RateLimit(requests=1, per=60, burst=2, by_user=True, max_clients=10)
+            ),
             "/cors": plan(policy=required, cors=CORS),
             "/moved": plan(
                 policy=public, prefix_replacement=PrefixReplacement(prefix="/moved", replacement="/old"), host=b"old"

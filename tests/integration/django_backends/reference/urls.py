@@ -6,6 +6,7 @@ from django.urls import path
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
 from rest_framework_simplejwt.views import (
@@ -34,6 +35,20 @@ class StatelessView(HelloView):
     authentication_classes = (JWTStatelessUserAuthentication,)
 
 
+class MinuteView(HelloView):
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "minute"
+
+
+class SecondView(MinuteView):
+    throttle_scope = "second"
+
+
+class ThrottledObtainView(TokenObtainPairView):
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "minute"
+
+
 def disable(_: HttpRequest, username: str) -> HttpResponse:
     User.objects.filter(username=username).update(is_active=False)
     return HttpResponse()
@@ -52,6 +67,9 @@ urlpatterns = [
     path("api/hello/", HelloView.as_view()),
     path("api/open/", OpenView.as_view()),
     path("api/stateless/", StatelessView.as_view()),
+    path("api/minute/", MinuteView.as_view()),
+    path("api/second/", SecondView.as_view()),
+    path("api/throttled/token/", ThrottledObtainView.as_view()),
     path("control/disable/<str:username>/", disable),
     path("control/remove/<str:username>/", remove),
 ]

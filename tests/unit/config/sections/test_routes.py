@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.config.sections.cors import RouteCors
-from gateway.config.sections.routes import HostField, WebSocket
+from gateway.config.sections.routes import HostField, LimitedBy, RateLimit, WebSocket
 from gateway.types import Access
 from tests.unit.config.sample import parse_with, refusals
 
@@ -50,3 +50,12 @@ def test_s71_messages_and_websockets_of_a_user_are_bounded_by_default() -> None:
     # A Close frame holds 125 bytes, so a smaller bound would refuse what RFC 6455 §5.5 allows.
     found = refusals(routes="[{path: /, upstream: app, websocket: {allow_origins: [], max_message_bytes: 124B}}]")
     assert found[0].startswith("routes[0].websocket.max_message_bytes: must be a size from 125B")
+
+
+def test_a_rate_limit_says_how_many_and_counts_users() -> None:
+    (route,) = parse_with(routes="[{path: /, upstream: app, rate_limit: {requests: 100}}]").routes
+    assert route.rate_limit == RateLimit(requests=100, per=60, burst=None, by=LimitedBy.USER)
+    (missing,) = refusals(routes="[{path: /, upstream: app, rate_limit: {}}]")
+    assert missing.startswith("routes[0].rate_limit.requests: is missing")
+    (refused,) = refusals(routes="[{path: /, upstream: app, rate_limit: {requests: 1, burst: 0}}]")
+    assert refused.startswith("routes[0].rate_limit.burst: must be a whole number from 1")
