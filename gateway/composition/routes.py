@@ -27,11 +27,23 @@ def build_routes(
     prefixes = {
         route.path: _plan_of(route, config, pool=pools[route.upstream], inherited_cors=cors) for route in config.routes
     }
-    plan = RoutePlan(policy=RoutePolicy(access=Access.PUBLIC), pool=endpoints, reaches_endpoints=True, cors=cors)
     login = config.login
     exact: dict[str, RoutePlan] = {}
-    paths = (login.obtain_path, login.refresh_path, login.verify_path, login.blacklist_path, login.jwks_path)
-    for path in paths:
+    endpoint_paths = {
+        "obtain": login.obtain_path,
+        "refresh": login.refresh_path,
+        "verify": login.verify_path,
+        "blacklist": login.blacklist_path,
+        "jwks": login.jwks_path,
+    }
+    for name, path in endpoint_paths.items():
+        plan = RoutePlan(
+            name=name,
+            policy=RoutePolicy(access=Access.PUBLIC),
+            pool=endpoints,
+            reaches_endpoints=True,
+            cors=cors,
+        )
         bare = path.rstrip("/")
         exact |= {spelling: plan for spelling in (bare, bare + "/") if spelling}
     return RouteTable(exact=exact, prefixes=prefixes)
@@ -52,6 +64,7 @@ def build_cors(cors: Cors) -> CorsPolicy:
 def _plan_of(route: Route, config: Config, *, pool: UpstreamPool, inherited_cors: CorsPolicy | None) -> RoutePlan:
     replacement = route.upstream_path
     return RoutePlan(
+        name=route.path,
         policy=RoutePolicy(access=route.access, methods=route.methods, roles=route.roles, is_stateless=route.stateless),
         pool=pool,
         host=pool.host if route.host is HostField.UPSTREAM else None,

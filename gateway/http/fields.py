@@ -89,6 +89,8 @@ class Use(IntEnum):
     FORWARDED = 13
     ACCESS_CONTROL = 14
     UPGRADE = 15
+    TRACEPARENT = 16
+    TRACESTATE = 17
 
 
 # Bound once: up to Python 3.11 each look at a member through its class costs 100 ns, here several times a field line.
@@ -107,6 +109,8 @@ REQUEST_ID: Final = Use.REQUEST_ID
 FORWARDED: Final = Use.FORWARDED
 ACCESS_CONTROL: Final = Use.ACCESS_CONTROL
 UPGRADE: Final = Use.UPGRADE
+TRACEPARENT: Final = Use.TRACEPARENT
+TRACESTATE: Final = Use.TRACESTATE
 
 
 # Requests: these decide something and count in their one proper spelling only; other spellings of them are dropped.
@@ -120,6 +124,8 @@ _DECIDING: Final = {
     b"origin": Use.ORIGIN,
     b"access-control-request-method": Use.PREFLIGHT,
     b"x-request-id": Use.REQUEST_ID,
+    b"traceparent": Use.TRACEPARENT,
+    b"tracestate": Use.TRACESTATE,
     b"x-http-method-override": Use.METHOD_OVERRIDE,
     b"x-http-method": Use.METHOD_OVERRIDE,
     b"x-method-override": Use.METHOD_OVERRIDE,

@@ -17,6 +17,8 @@ from gateway.http.fields import (
     PREFLIGHT,
     REQUEST_ID,
     TOKEN,
+    TRACEPARENT,
+    TRACESTATE,
     TRANSFER_ENCODING,
     UPGRADE,
     RequestFieldUses,
@@ -33,6 +35,7 @@ from gateway.http.heads import (
     head_lines,
     parse_request_line,
 )
+from gateway.http.trace_context import accepted_traceparent
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Request:
 
     The values are as sent; None where the field did not come. `should_close` is what the client wants of the
     connection (RFC 9112 §9.3). `forwarded` are the X-Forwarded-* of a trusted proxy, None from anybody else.
+    `traceparent` is a valid one, and `tracestate` the lines that came with it; None where it is none or came twice.
     `is_upgrade`: Upgrade came and Connection names it, without which it says nothing (RFC 9110 §7.8).
     """
 
@@ -55,6 +59,8 @@ class Request:
     upgrade: bytes | None = None
     origin: bytes | None = None
     request_id: bytes | None = None
+    traceparent: bytes | None = None
+    tracestate: list[bytes] | None = None
     tokens: list[bytes] | None = None
     method_overrides: list[bytes] | None = None
     forwarded: list[tuple[bytes, bytes]] | None = None
@@ -111,6 +117,8 @@ class RequestReader:
             raise Refused(Reason.HTTP_VERSION_NOT_SUPPORTED) from None
         except (MalformedHeadError, ValueError):
             raise Refused(Reason.BAD_REQUEST) from None
+        if request.traceparent is not None:
+            request.traceparent = accepted_traceparent(request.traceparent)
         if connection != b"keep-alive" and (connection is not None or request.version is HTTP10):
             _apply_connection(request, connection or b"")
         return request
@@ -138,9 +146,18 @@ def _take(request: Request, use: Use, value: bytes, line: bytes) -> None:
     elif use is PREFLIGHT:
         request.is_preflight = True
         request.passed.append(line)
-    elif use is REQUEST_ID:
-        # Two are none: which of them a log line means could not be told.
+    else:
+        _take_context(request, use, value, line)
+
+
+def _take_context(request: Request, use: Use, value: bytes, line: bytes) -> None:
+    """What others say about the request. Of what may come once, two are none: which is meant could not be told."""
+    if use is REQUEST_ID:
         request.request_id = value if request.request_id is None else b""
+    elif use is TRACEPARENT:
+        request.traceparent = value if request.traceparent is None else b""
+    elif use is TRACESTATE:
+        request.tracestate = [*(request.tracestate or ()), line]
     elif use is FORWARDED:
         name = line.partition(b":")[0].lower()
         request.forwarded = [*(request.forwarded or ()), (name, value)]

@@ -112,6 +112,8 @@ def upstream_lines(
     lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode(), target, host), *request.passed]
     if token_field is not None and request.tokens is not None:
         lines += [b"%b: %b" % (token_field, value) for value in request.tokens]
+    if request.tracestate is not None and request.traceparent is not None:
+        lines += request.tracestate
     if keeps_overrides and request.method_overrides is not None:
         lines += request.method_overrides
     return lines

@@ -16,6 +16,8 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quote
 from typing import Final, TextIO
 
+from gateway.http.trace_context import trace_id
+
 _FLUSH_SECONDS: Final = 0.2
 _MAX_PENDING_LINES: Final = 512
 _MAX_PATH: Final = 512
@@ -23,9 +25,11 @@ _SHORT: Final = 64  # of each text, when the escapes of what a client chose make
 _MAX_BLOCK: Final = select.PIPE_BUF  # the lines are ASCII, so characters are bytes
 
 # A template and the encoder's own quoting: a tenth of a dictionary through json.dumps, which cost more than admission.
+# Without quoting: request ids and trace ids, which have their grammar (`http.rewriting`, `http.trace_context`).
 _LINE: Final = (
-    '{"time":"%s.%03d+00:00","client":%s,"method":%s,"path":%s,"status":%d,"bytes":%d,"ms":%.1f,"user":%s,'
-    '"request_id":%s%s}\n'
+    '{"time":"%s.%03dZ","level":"info","logger":"gateway.access","event":"request_ended","client":%s,"method":%s,'
+    '"path":%s,"route":%s,"status":%d,"bytes":%d,"ms":%.1f,"upstream":%s,"upstream_ms":%s,"user_id":%s,'
+    '"request_id":"%s"%s}\n'
 )
 
 
@@ -34,9 +38,13 @@ def _quoted_path(beginning: str) -> str:
     return quote(beginning.partition("?")[0])
 
 
-def _rarely_told(reason: str | None, bytes_received: int | None, close_code: int | None) -> str:
-    tunnel = "" if close_code is None else f',"bytes_received":{bytes_received or 0},"close_code":{close_code}'
-    return tunnel if reason is None else f'{tunnel},"reason":{quote(reason)}'
+def _rarely_told(
+    reason: str | None, traceparent: bytes | None, bytes_received: int | None, close_code: int | None
+) -> str:
+    told = "" if traceparent is None else f',"trace_id":"{trace_id(traceparent)}"'
+    if close_code is not None:
+        told += f',"bytes_received":{bytes_received or 0},"close_code":{close_code}'
+    return told if reason is None else f'{told},"reason":"{reason}"'
 
 
 class AccessLog:
@@ -57,16 +65,20 @@ class AccessLog:
         client: str,
         method: str,
         target: str,
+        route: str | None,
         status: int,
         reason: str | None,
         user_id: str | None,
-        request_id: str,
+        upstream: str | None,
+        request_id: bytes,
+        traceparent: bytes | None,
         bytes_sent: int,
+        duration: float,
+        upstream_duration: float | None,
         bytes_received: int | None = None,
         close_code: int | None = None,
-        duration: float,
     ) -> None:
-        """Record one exchange; `duration` in seconds, shown in milliseconds. The query of `target` is left out.
+        """Record one exchange; durations in seconds, shown in milliseconds. The query of `target` is left out.
 
         `bytes_received` and `close_code` are told of WebSockets only.
         """
@@ -83,12 +95,17 @@ class AccessLog:
                 quote(client),
                 quote(method),
                 _quoted_path(target[:_MAX_PATH]),
+                "null" if route is None else quote(route),
                 status,
                 bytes_sent,
                 duration * 1000,
+                "null" if upstream is None else quote(upstream),
+                "null" if upstream_duration is None else "%.1f" % (upstream_duration * 1000),
                 "null" if user_id is None else quote(user_id),
-                quote(request_id),
-                "" if reason is None and close_code is None else _rarely_told(reason, bytes_received, close_code),
+                request_id.decode(),
+                ""
+                if reason is None and traceparent is None and close_code is None
+                else _rarely_told(reason, traceparent, bytes_received, close_code),
             )
         )
         if len(self._lines) >= _MAX_PENDING_LINES:

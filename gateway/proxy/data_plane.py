@@ -177,17 +177,22 @@ class DataPlane:
 
 
 def _log(access_log: AccessLog, exchange: Exchange, now: float, tunnel: Tunnel | None = None) -> None:
-    principal, reason = exchange.principal, exchange.reason
+    principal, reason, plan, server = exchange.principal, exchange.reason, exchange.plan, exchange.server
+    request, answered_at = exchange.request, exchange.answered_at
     access_log.write(
         client=exchange.origin.address,
-        method=exchange.request.method,
-        target=exchange.request.target,
+        method=request.method,
+        target=request.target,
+        route=None if plan is None else plan.name,
         status=exchange.status,
         reason=None if reason is None else reason.value,
         user_id=None if principal is None else principal.user_id,
-        request_id=exchange.request_id.decode(),
+        upstream=None if server is None else server.label,
+        request_id=exchange.request_id,
+        traceparent=request.traceparent,
         bytes_sent=exchange.bytes_sent,
         bytes_received=None if tunnel is None else tunnel.bytes_received,
         close_code=None if tunnel is None else tunnel.close_code,
         duration=now - exchange.started_at,
+        upstream_duration=None if answered_at is None else answered_at - exchange.sent_at,
     )

@@ -17,12 +17,12 @@ from gateway.errors import Reason, Refused, StoreUnavailable
 from gateway.http.bodies import LAST_CHUNK, NO_BODY, UNTOLD_BODY, Body, FramingError, encode_chunk, request_body
 from gateway.http.cors import CorsPolicy
 from gateway.http.heads import HTTP10
-from gateway.http.replies import CONTINUE, no_content
+from gateway.http.replies import CONTINUE
 from gateway.http.requests import Request
 from gateway.http.responses import Response, is_event_stream
 from gateway.http.rewriting import accepted_request_id, expects_continue, response_head
 from gateway.http.upgrades import Handshake
-from gateway.proxy import half_close
+from gateway.proxy import half_close, own_answers
 from gateway.proxy.admission import UnknownUser
 from gateway.proxy.plan import RoutePlan
 from gateway.proxy.preparation import Prepared
@@ -46,7 +46,10 @@ _CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for the log; nobody is the
 
 
 class Exchange:
-    """`status` and `reason` are what the log line says; `started_at` is loop time."""
+    """`status` and `reason` are what the log line says, of `server`, which got the request last, and of the times.
+
+    `started_at`, `sent_at` (to that server) and `answered_at` (when its head was here; None without) are loop time.
+    """
 
     __slots__ = (
         "_closes",
@@ -60,6 +63,7 @@ class Exchange:
         "_sends_chunks",
         "_task",
         "_upstream",
+        "answered_at",
         "awaits_continue",
         "body",
         "bytes_sent",
@@ -70,6 +74,8 @@ class Exchange:
         "reason",
         "request",
         "request_id",
+        "sent_at",
+        "server",
         "started_at",
         "status",
     )
@@ -78,10 +84,12 @@ class Exchange:
         self.client = client
         self.origin = client.origin
         self.request = request
-        self.started_at = started_at
+        self.started_at = self.sent_at = started_at
+        self.answered_at: float | None = None
         self.body: Body = UNTOLD_BODY
         self.plan: RoutePlan | None = None
         self.principal: Principal | None = None
+        self.server: ConnectionOwner | None = None
         self.request_id = b""
         self.status = 0
         self.reason: Reason | None = None
@@ -157,18 +165,16 @@ class Exchange:
         return payload
 
     @property
-    def _cors(self) -> CorsPolicy | None:
+    def cors(self) -> CorsPolicy | None:
         return self.client.plane.cors if self.plan is None else self.plan.cors
 
     def _answers_preflight(self) -> bool:
-        """False when it is the backend's affair, or no preflight: these have a method and an origin (Fetch §3.3.2)."""
-        cors, origin = self._cors, self.request.origin
-        if cors is None or not origin or self.request_method != "OPTIONS":
+        close = not self._can_stay_open()
+        answer = own_answers.preflight(self, close=close)
+        if answer is None:
             return False
         self.status = 204
-        close = not self._can_stay_open()
-        fields = self.client.plane.date_line() + cors.preflight_fields(origin)
-        self._write(no_content(request_id=self.request_id, fields=fields, close=close))
+        self._write(answer)
         self._finish(close=close)
         return True
 
@@ -222,8 +228,11 @@ class Exchange:
             self.refuse(Reason.INTERNAL_ERROR)
 
     def _send(self, upstream: UpstreamConnection) -> None:
-        self._task = None
+        if self._task is not None:
+            self._task = None
+            self.sent_at = self.client.plane.now()
         self._upstream = upstream
+        self.server = upstream.owner
         payload = self._encode_request(self._payload)
         if self.awaits_continue and not self.body.is_complete and not self._payload:
             self.client.write(CONTINUE)
@@ -276,6 +285,7 @@ class Exchange:
             self.refuse(refusal.reason)
             return None
         self.status = response.status
+        self.answered_at = self.client.plane.now()
         self._write(b"\r\n".join((*lines, b"X-Request-Id: %b\r\n\r\n" % self.request_id)))
         self._upstream = None
         # A tunnel is long and there may be thousands: what is not for the log line goes.
@@ -290,7 +300,8 @@ class Exchange:
             self.client.plane.long_exchanges.watch(self)
         self._sends_chunks = body.is_chunked and not to_http10
         self._closes = (body.is_chunked and to_http10) or not self._can_stay_open()
-        cors = self._cors
+        self.answered_at = self.client.plane.now()
+        cors = self.cors
         head = response_head(
             response,
             body,
@@ -442,21 +453,8 @@ class Exchange:
         self.status = plane.replies.status(reason)
         if not self.request_id:
             self.request_id = plane.new_request_id()
-        cors = self._cors
-        fields = b"" if cors is None else cors.fields(self.request.origin)
-        if reason is Reason.METHOD_NOT_ALLOWED and self.plan is not None:
-            fields += self.plan.allow_line
         close = plane.replies.closes(reason) or not self._can_stay_open()
-        self._write(
-            plane.replies.render(
-                reason,
-                request_id=self.request_id,
-                fields=plane.date_line() + fields,
-                close=close,
-                is_head=self.request_method == "HEAD",
-                retry_after=retry_after,
-            )
-        )
+        self._write(own_answers.refusal(self, reason, close=close, retry_after=retry_after))
         self._finish(close=close)
 
     # The end

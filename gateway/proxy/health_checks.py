@@ -24,6 +24,7 @@ class CheckSettings:
 class _Check:
     """Waits for the answer to one check, on a connection of its own that no request ever gets."""
 
+    label = "health check"
     request_method = "GET"
     is_request_sent = True
     is_suspect = False

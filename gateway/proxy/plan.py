@@ -26,7 +26,8 @@ class WebSocketPlan:
 class RoutePlan:
     """One route, ready to use.
 
-    `host` is the upstream's own Host, None to pass the client's. `keeps_token` passes the token field on.
+    `name` is the configured path, which begins with a slash, or that of one of the gateway's own endpoints, which does
+    not. `host` is the upstream's own Host, None to pass the client's. `keeps_token` passes the token field on.
     `reaches_endpoints` marks the gateway's own application, which alone is told the client's address.
     `cors` answers browsers, None leaves that to the backend. `max_body_bytes` bounds request bodies.
     `allowed_oddities` may stand in its paths. `prefix_replacement` makes the upstream's path; None passes it as it is.
@@ -34,6 +35,7 @@ class RoutePlan:
     `outlives_token`: tunnels and event streams go on when their token ends.
     """
 
+    name: str
     policy: RoutePolicy
     pool: UpstreamPool
     host: bytes | None = None

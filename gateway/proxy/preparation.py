@@ -40,6 +40,8 @@ class Prepared:
     def upstream_head(self, origin: Origin, request_id: bytes) -> bytes:
         """Behind the client's lines what only the gateway says; identity follows when it is known."""
         head = b"%b\r\n%b\r\nX-Request-Id: %b" % (self.lines, origin.lines, request_id)
+        if self.request.traceparent is not None:
+            head = b"%b\r\ntraceparent: %b" % (head, self.request.traceparent)
         host = origin.host or self.host
         if host is not None:
             head = b"%b\r\nX-Forwarded-Host: %b" % (head, host)

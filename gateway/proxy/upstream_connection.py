@@ -73,6 +73,10 @@ class ConnectionOwner(Protocol):
     """Whose connection it is: the server that it leads to."""
 
     @property
+    def label(self) -> str:
+        """The server in the operator's words."""
+
+    @property
     def is_suspect(self) -> bool:
         """Whether it wants to hear of answers."""
 

@@ -309,6 +309,17 @@ def test_early_answer_and_close_is_passed_on(plane: Plane) -> None:
         assert client.read().status == 413
 
 
+def test_a_trace_is_passed_on_and_stands_in_the_log(plane: Plane) -> None:
+    trace = b"9c1d62a5e0c14c52b6f18a7d7c1f0e33"
+    line = b"traceparent: 00-%b-b7ad6b7169203331-00" % trace
+    for lines in ([line, b"tracestate: a=1"], [line, line, b"tracestate: a=1"], [b"tracestate: a=1"]):
+        assert plane.ask(get("/public/traced", *lines)).status == 200
+    heads = [received.head.split(b"\r\n") for received in plane.upstream.requests]
+    traces = [[line for line in head if line.lower().startswith(b"trace")] for head in heads]
+    assert traces == [[b"tracestate: a=1", line], [], []]
+    plane.upstream.wait_until(lambda: trace.decode() in plane.gateway.output())
+
+
 def test_s86_access_log_has_neither_tokens_nor_queries(plane: Plane) -> None:
     line = bearer(user_id="log-reader")
     assert plane.ask(get("/required/logged?password=hunter2", line, b"Cookie: session=secret-cookie")).status == 200
@@ -316,6 +327,6 @@ def test_s86_access_log_has_neither_tokens_nor_queries(plane: Plane) -> None:
     log = plane.gateway.output()
     record = re.search(r'^\{.*"/required/logged".*\}$', log, re.MULTILINE)
     assert record, log
-    assert '"user":"log-reader"' in record[0]
+    assert '"user_id":"log-reader"' in record[0]
     for secret in ("hunter2", "secret-cookie", line.decode().rpartition(" ")[2]):
         assert secret not in log

@@ -170,7 +170,7 @@ def test_the_close_codes_of_both_sides_pass(plane: Plane) -> None:
         client.close(4322, "enough")
         assert client.close_code == 4322
     record = log_line(plane, request_id_of(client))
-    assert (record["close_code"], record["status"], record["user"]) == (4322, 101, "1")
+    assert (record["close_code"], record["status"], record["user_id"]) == (4322, 101, "1")
     assert "reason" not in record
 
 

@@ -219,7 +219,7 @@ class Soak:
             sent = self._ledger.sent.get(record.get("request_id", ""))
             if sent is not None and sent.target != record["path"]:
                 self._ledger.violate("a line of the access log that mixes requests", line, sent)
-            elif sent is not None and record["user"] not in (sent.user, None):
+            elif sent is not None and record["user_id"] not in (sent.user, None):
                 self._ledger.violate("wrong identity in the access log", line, sent)
 
 

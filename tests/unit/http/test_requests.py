@@ -179,6 +179,21 @@ def test_of_two_request_ids_neither_counts() -> None:
     assert request.request_id == b""
 
 
+_TRACE = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_the_trace_that_a_request_belongs_to_is_kept_aside() -> None:
+    states = [b"tracestate: a=1", b"TraceState:b=2"]
+    request = reader().read(b"\r\n".join([b"GET / HTTP/1.1", states[0], _TRACE, states[1], b"", b""]))
+    assert (request.traceparent, request.tracestate, request.passed) == (_TRACE[13:], states, [])
+
+
+@pytest.mark.parametrize("lines", [[_TRACE, _TRACE], [_TRACE, b"TraceParent: x", _TRACE], [b"traceparent: x"], []])
+def test_a_trace_that_is_none_or_comes_twice_is_none(lines: list[bytes]) -> None:
+    request = reader().read(b"\r\n".join([b"GET / HTTP/1.1", *lines, b"", b""]))
+    assert (request.traceparent, request.passed) == (None, [])
+
+
 def test_s6_what_a_trusted_proxy_says_is_kept_aside() -> None:
     uses = RequestFieldUses(token_field="Authorization", managed={"X-User-Id"}, trusts_peer=True)
     head = b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\nx-forwarded-FOR:192.0.2.2\r\nX_Forwarded_For: 3\r\n\r\n"

@@ -203,3 +203,10 @@ def test_s10_s24_token_and_overrides_go_on_where_the_route_keeps_them() -> None:
     assert lines[3:] == [b"Authorization: Bearer one", b"Authorization: Bearer two", b"X-HTTP-Method: DELETE"]
     nothing = upstream_lines(request(), b"/", b"a", token_field=b"Authorization", keeps_overrides=True)
     assert nothing == [b"GET / HTTP/1.1\r\nHost: a"]
+
+
+@pytest.mark.parametrize(("traceparent", "kept"), [(b"00-1-2-01", [b"tracestate: a=1"]), (None, [])])
+def test_tracestate_goes_where_its_traceparent_goes(traceparent: bytes | None, kept: list[bytes]) -> None:
+    traced = request()
+    traced.traceparent, traced.tracestate = traceparent, [b"tracestate: a=1"]
+    assert upstream_lines(traced, b"/", b"a", token_field=None, keeps_overrides=False)[1:] == kept

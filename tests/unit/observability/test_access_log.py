@@ -40,12 +40,16 @@ USUAL: dict[str, Any] = {
     "client": "192.0.2.7",
     "method": "GET",
     "target": "/a",
+    "route": "/",
     "status": 200,
     "reason": None,
     "user_id": "1",
-    "request_id": "r-1",
+    "upstream": "http://app",
+    "request_id": b"r-1",
+    "traceparent": None,
     "bytes_sent": 12,
     "duration": 0.0125,
+    "upstream_duration": 0.0119,
 }
 
 
@@ -72,20 +76,27 @@ async def test_s86_a_record_says_who_did_what_and_how_it_went(
     log: AccessLog, stream: Stream, write: Callable[..., None]
 ) -> None:
     write()
-    write(status=401, reason="token_expired", user_id=None, duration=1.23456)
+    write(status=401, reason="token_expired", user_id=None, upstream=None, upstream_duration=None, duration=1.23456)
     log.flush()
     usual = {
-        "time": "2027-01-15T08:00:00.250+00:00",
+        "time": "2027-01-15T08:00:00.250Z",
+        "level": "info",
+        "logger": "gateway.access",
+        "event": "request_ended",
         "client": "192.0.2.7",
         "method": "GET",
         "path": "/a",
+        "route": "/",
         "status": 200,
         "bytes": 12,
         "ms": 12.5,
-        "user": "1",
+        "upstream": "http://app",
+        "upstream_ms": 11.9,
+        "user_id": "1",
         "request_id": "r-1",
     }
-    refused = usual | {"status": 401, "user": None, "ms": 1234.6, "reason": "token_expired"}
+    nobody = {"user_id": None, "upstream": None, "upstream_ms": None}
+    refused = usual | nobody | {"status": 401, "ms": 1234.6, "reason": "token_expired"}
     assert stream.records == [usual, refused]
 
 
@@ -97,6 +108,16 @@ async def test_a_websocket_tells_its_close_code_and_what_came_in(
     log.flush()
     told = [(each["bytes_received"], each["close_code"], each.get("reason")) for each in stream.records]
     assert told == [(7, 1000, None), (0, 4401, "token_expired")]
+
+
+async def test_the_trace_of_a_request_is_told(log: AccessLog, stream: Stream, write: Callable[..., None]) -> None:
+    write(traceparent=b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", route=None)
+    write(traceparent=b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", reason="no_route")
+    write()
+    log.flush()
+    told = [(each.get("trace_id"), each["route"], each.get("reason")) for each in stream.records]
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    assert told == [(trace, None, None), (trace, "/", "no_route"), (None, "/", None)]
 
 
 async def test_s86_the_query_is_left_out(log: AccessLog, stream: Stream, write: Callable[..., None]) -> None:
@@ -178,8 +199,8 @@ async def test_line_that_would_not_fit_is_shortened(log: AccessLog, stream: Stre
     log.flush()
     assert [len(block) <= select.PIPE_BUF for block in stream.blocks] == [True]
     [record] = stream.records
-    assert (len(record["path"]), len(record["user"]), len(record["method"])) == (64, 64, 64)
-    assert (record["request_id"], record["status"], record["time"]) == ("r-1", 200, "2027-01-15T08:00:00.250+00:00")
+    assert (len(record["path"]), len(record["user_id"]), len(record["method"])) == (64, 64, 64)
+    assert (record["request_id"], record["status"], record["time"]) == ("r-1", 200, "2027-01-15T08:00:00.250Z")
 
 
 async def test_flushing_nothing_writes_nothing(log: AccessLog, stream: Stream) -> None:

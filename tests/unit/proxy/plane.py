@@ -231,24 +231,33 @@ class World:
         )
         plan = functools.partial(RoutePlan, pool=self.pool)
         prefixes = {
-            "/open": plan(policy=public),
-            "/app": plan(policy=required),
-            "/known": plan(policy=RoutePolicy(access=Access.REQUIRED, is_stateless=True)),
-            "/get": plan(policy=RoutePolicy(access=Access.PUBLIC, methods=frozenset({"GET", "HEAD"}))),
-            "/admin": plan(policy=RoutePolicy(access=Access.REQUIRED, roles=frozenset({"admin"}), is_stateless=True)),
-            "/small": plan(policy=public, max_body_bytes=10),
+            "/open": plan(name="/open", policy=public),
+            "/app": plan(name="/app", policy=required),
+            "/known": plan(name="/known", policy=RoutePolicy(access=Access.REQUIRED, is_stateless=True)),
+            "/get": plan(name="/get", policy=RoutePolicy(access=Access.PUBLIC, methods=frozenset({"GET", "HEAD"}))),
+            "/admin": plan(
+                name="/admin", policy=RoutePolicy(access=Access.REQUIRED, roles=frozenset({"admin"}), is_stateless=True)
+            ),
+            "/small": plan(name="/small", policy=public, max_body_bytes=10),
             "/limited": plan(
-                policy=required, rate_limit=RateLimit(requests=1, per=60, burst=2, by_user=True, max_clients=10)
+                name="/limited",
+                policy=required,
+                rate_limit=RateLimit(requests=1, per=60, burst=2, by_user=True, max_clients=10),
             ),
-            "/cors": plan(policy=required, cors=CORS),
+            "/cors": plan(name="/cors", policy=required, cors=CORS),
             "/moved": plan(
-                policy=public, prefix_replacement=PrefixReplacement(prefix="/moved", replacement="/old"), host=b"old"
+                name="/moved",
+                policy=public,
+                prefix_replacement=PrefixReplacement(prefix="/moved", replacement="/old"),
+                host=b"old",
             ),
-            "/defect": plan(policy=public, prefix_replacement=Defective(prefix="/defect", replacement="/")),
-            "/stumbling": plan(policy=public, cors=Stumbling(**CORS_OPTIONS)),
-            "/ws": plan(policy=RoutePolicy(access=Access.REQUIRED, is_stateless=True), websocket=sockets),
+            "/defect": plan(
+                name="/defect", policy=public, prefix_replacement=Defective(prefix="/defect", replacement="/")
+            ),
+            "/stumbling": plan(name="/stumbling", policy=public, cors=Stumbling(**CORS_OPTIONS)),
+            "/ws": plan(name="/ws", policy=RoutePolicy(access=Access.REQUIRED, is_stateless=True), websocket=sockets),
         }
-        endpoints = RoutePlan(policy=public, pool=self._endpoints_pool, reaches_endpoints=True)
+        endpoints = RoutePlan(name="obtain", policy=public, pool=self._endpoints_pool, reaches_endpoints=True)
         return RouteTable(exact={"/api/token/": endpoints}, prefixes=prefixes)
 
     # What happens in it

@@ -159,7 +159,7 @@ async def test_a_refused_head_is_logged_without_a_request(world: World) -> None:
     client.send(b"GET / HTTP/9.9\r\nHost: a\r\n\r\n")
     assert answer(client).status == 505
     (line,) = world.log_lines()
-    assert (line["client"], line["method"], line["path"], line["user"]) == ("198.51.100.7", "", "", None)
+    assert (line["client"], line["method"], line["path"], line["user_id"]) == ("198.51.100.7", "", "", None)
 
 
 # Defects (checklist 84).

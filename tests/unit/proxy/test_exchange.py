@@ -81,6 +81,36 @@ async def test_http_10_without_a_host_gets_the_upstreams(world: World) -> None:
     assert b"X-Forwarded-Host" not in forwarded
 
 
+async def test_a_log_line_names_the_route_the_server_and_the_trace(world: World) -> None:
+    trace = b"0af7651916cd43dd8448eb211c80319c"
+    await world.answered(request(b"/open/x", b"traceparent: 00-%b-b7ad6b7169203331-01" % trace), OK)
+    await world.ask(request(b"/nowhere", b"traceparent: 00-%b-b7ad6b7169203331-01" % trace))
+    told = [(each["route"], each["upstream"], each["trace_id"]) for each in world.log_lines()]
+    assert told == [("/open", "app0", trace.decode()), (None, None, trace.decode())]
+
+
+async def test_time_before_the_request_is_sent_is_not_the_upstreams(world: World) -> None:
+    world.directory.may_answer.clear()
+    await world.ask(request(b"/app/x", fresh_bearer()))
+    await world.clock.turn(2)
+    world.directory.may_answer.set()
+    await settle()
+    await world.clock.turn(3)
+    world.app.peer.send(OK[:-2])
+    await world.clock.turn(0.5)
+    world.app.peer.send(OK[-2:])
+    (line,) = world.log_lines()
+    assert (line["ms"], line["upstream_ms"]) == (5500.0, 3000.0)
+
+
+async def test_an_upstream_that_did_not_answer_has_no_time(world: World) -> None:
+    await world.ask(request(b"/open/x", method=b"POST"))
+    world.app.peer.leave()
+    await settle()
+    (line,) = world.log_lines()
+    assert (line["status"], line["upstream"], line["upstream_ms"]) == (502, "app0", None)
+
+
 # Who may pass.
 
 
@@ -90,7 +120,7 @@ async def test_a_user_is_looked_up_when_its_token_is_first_seen(world: World) ->
         client = await world.answered(request(b"/app/x", line), OK)
         assert answer(client).status == 200
     assert world.directory.asked == [ALICE]
-    assert [found["user"] for found in world.log_lines()] == [ALICE, ALICE]
+    assert [found["user_id"] for found in world.log_lines()] == [ALICE, ALICE]
 
 
 @pytest.mark.parametrize(("user_id", "code"), [("404", "user_not_found"), (BOB, "user_inactive")])

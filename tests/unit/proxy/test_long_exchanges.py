@@ -47,7 +47,7 @@ def websocket_plan(max_per_user: int = 2) -> WebSocketPlan:
 def route_plan(*, stateless: bool = False, outlives: bool = False) -> RoutePlan:
     policy = RoutePolicy(access=Access.REQUIRED, is_stateless=stateless)
     # No request ever asks for an upstream here.
-    return RoutePlan(policy=policy, pool=None, websocket=websocket_plan(), outlives_token=outlives)  # type: ignore[arg-type]
+    return RoutePlan(name="/", policy=policy, pool=None, websocket=websocket_plan(), outlives_token=outlives)  # type: ignore[arg-type]
 
 
 class Stream:

@@ -13,7 +13,7 @@ from gateway.types import UNLIMITED_BYTES, Access
 
 def plan(methods: frozenset[str] | None = None, **options: Any) -> RoutePlan:
     pool: Any = None  # no request ever asks for one here
-    return RoutePlan(policy=RoutePolicy(access=Access.PUBLIC, methods=methods), pool=pool, **options)
+    return RoutePlan(name="/app", policy=RoutePolicy(access=Access.PUBLIC, methods=methods), pool=pool, **options)
 
 
 @pytest.mark.parametrize(

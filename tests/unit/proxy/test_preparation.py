@@ -7,6 +7,7 @@ import pytest
 from gateway.auth.policy import RoutePolicy
 from gateway.errors import Reason, Refused
 from gateway.http.fields import RequestFieldUses
+from gateway.http.forwarding import connection_origin
 from gateway.http.requests import RequestReader
 from gateway.http.routes import RouteTable
 from gateway.http.upgrades import HandshakeReader
@@ -23,7 +24,8 @@ class Pool:
 
 def plan(**options: Any) -> RoutePlan:
     pool: Any = Pool()
-    return RoutePlan(policy=RoutePolicy(access=Access.REQUIRED), pool=pool, cors=None, max_body_bytes=2**60, **options)
+    policy = RoutePolicy(access=Access.REQUIRED)
+    return RoutePlan(name="/app", policy=policy, pool=pool, cors=None, max_body_bytes=2**60, **options)
 
 
 APP = plan()
@@ -60,6 +62,14 @@ def test_a_head_is_read_routed_and_rewritten_as_far_as_the_client_has_a_say(prep
     assert (prepared.plan, prepared.host) == (APP, b"a.example")
     assert prepared.lines == b"GET /app/x?y=1 HTTP/1.1\r\nHost: a.example\r\nCookie: c"
     assert prepared.request.tokens == [b"Bearer t"]
+
+
+def test_a_trace_goes_on_as_it_came_and_none_is_made_up(preparation: Preparation) -> None:
+    trace = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    for lines, passed in (([b"tracestate: a=1", trace], [b"tracestate: a=1", trace]), ([b"tracestate: a=1"], [])):
+        prepared = preparation.prepare(head(b"/app", *lines))
+        forwarded = prepared.upstream_head(connection_origin("192.0.2.7", is_tls=False), b"request-1")
+        assert [line for line in forwarded.split(b"\r\n") if line.lower().startswith(b"trace")] == passed
 
 
 @pytest.mark.parametrize(
