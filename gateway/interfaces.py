@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from gateway.types import Account, Revocation, RevokedKind, User
+from gateway.types import Account, AttemptLimit, Blocked, Revocation, RevokedKind, User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +67,47 @@ class ManagedUserDirectory(UserDirectory, Protocol):
     async def remove(self, username: str) -> None: ...
 
 
-class StateStore(Protocol):
-    """What must be one truth for all workers: spent and revoked tokens."""
+KNOWN_ADDRESSES: Final = 32
+"""How many addresses are remembered of one name."""
+
+MAX_ATTEMPT_COUNTS: Final = 100_000
+"""How many counts of attempts a purge leaves at most: about 20 MB. Each costs whoever makes it a password hash."""
+
+
+class AttemptStore(Protocol):
+    """Failed attempts to present a password, and where each name has succeeded: one truth for all workers and replicas.
+
+    An attempt is taken before its password is looked at, as if it had failed, so that those made at the same moment are
+    counted, too. Ids, names and addresses are digests. Nothing of this has to outlive a crash, but counts should.
+    """
+
+    async def take_attempt(self, limits: Sequence[AttemptLimit], *, now: float, forget_at: float) -> Blocked | None:
+        """Count one failure more under every id, or none at all when any of them has to wait; atomic over all of them.
+
+        None: it was counted; each id then has to wait until `now` + `limit.wait_after(failures)`, and is forgotten at
+        `forget_at`. Else of those that have to wait (`until` > `now`) the one with the latest `until`, and nothing
+        has changed. What is forgotten (its `forget_at` <= `now`) counts from the beginning, purged or not. The ids of
+        one call differ. `forget_at` lies behind every wait, so an engine may let its own expiry do the forgetting.
+        """
+
+    async def settle_attempt(self, *, forget: Sequence[bytes], give_back: Sequence[bytes]) -> None:
+        """Forget the counts of some ids; of others take one failure off and let them wait no longer, atomically.
+
+        A count that comes to 0 is forgotten. Ids that are not counted are left alone.
+        """
+
+    async def remember_address(self, name: bytes, address: bytes, *, expires_at: int) -> None:
+        """`name` has succeeded at `address`, which counts until `expires_at` (Unix seconds; a later one replaces it).
+
+        Of one name those `KNOWN_ADDRESSES` are kept that expire last.
+        """
+
+    async def knows_address(self, name: bytes, address: bytes, *, now: float) -> bool:
+        """Whether this address was remembered of this name, and `expires_at` > `now`."""
+
+
+class StateStore(AttemptStore, Protocol):
+    """What must be one truth for all workers: spent and revoked tokens, attempts."""
 
     async def revoke(self, revocation: Revocation) -> bool:
         """Record it, atomically; False when it was recorded before (so of two who spend one token, one gets True)."""
@@ -79,6 +118,9 @@ class StateStore(Protocol):
         """Revocations recorded after feed `position`; 0 is the beginning of time."""
 
     async def purge(self, now: int) -> None:
-        """Forget revocations whose `expires_at` <= now."""
+        """Forget revocations and addresses whose `expires_at` <= `now`, counts of attempts whose `forget_at` <= `now`.
+
+        Of the counts at most `MAX_ATTEMPT_COUNTS` are left, those that are forgotten last.
+        """
 
     async def close(self) -> None: ...

@@ -116,3 +116,29 @@ class TokenPair:
 
     def __repr__(self) -> str:
         return "TokenPair(…)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLimit:
+    """Of what failed attempts are counted (`id`: a digest, 32 bytes) and what they cost there.
+
+    After the n-th failure the next attempt has to wait: not at all while n <= `free`, then `waits[n - free - 1]`
+    seconds, and the last of these ever after.
+    """
+
+    id: bytes
+    free: int
+    waits: tuple[float, ...]
+
+    def wait_after(self, failures: int) -> float:
+        """Seconds; `failures` includes the last one."""
+        late = failures - self.free
+        return 0.0 if late <= 0 else self.waits[min(late, len(self.waits)) - 1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """An attempt has to wait until `until` (Unix seconds) because of what was counted of `id`."""
+
+    id: bytes
+    until: float

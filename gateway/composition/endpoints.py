@@ -7,12 +7,15 @@ from aiohttp import web
 from gateway.auth.issuer import TokenIssuer
 from gateway.auth.keyring import Keyring, jwk_set
 from gateway.auth.revocation import RevocationList
+from gateway.auth.throttle import GuessingPolicy
 from gateway.auth.verifier import TokenVerifier
 from gateway.composition.state import State, build_hasher
 from gateway.config.model import Config
+from gateway.config.sections.guessing import Guessing
 from gateway.config.sections.login import Compat
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.hashing import HashingPool
+from gateway.http.addresses import Networks
 
 
 def build_hashing(config: Config) -> HashingPool:
@@ -53,6 +56,7 @@ def _settings(config: Config, keyring: Keyring) -> EndpointSettings:
         blacklist_path=login.blacklist_path,
         jwks_path=login.jwks_path,
         jwks=jwk_set(keyring),
+        guessing=_guessing(config.guessing),
         username_field=login.username_field,
         response_fields=login.response_fields,
         legacy_failure=login.compat is Compat.V3_3,
@@ -64,4 +68,18 @@ def _settings(config: Config, keyring: Keyring) -> EndpointSettings:
         session_lifetime=max(tokens.access_lifetime, tokens.refresh_lifetime),
         leeway=tokens.leeway,
         body_timeout=config.limits.body_timeout,
+    )
+
+
+def _guessing(guessing: Guessing) -> GuessingPolicy | None:
+    if not guessing.enabled:
+        return None
+    return GuessingPolicy(
+        attempts_per_user=guessing.attempts_per_user,
+        attempts_per_address=guessing.attempts_per_address,
+        first_wait=guessing.first_wait,
+        longest_wait=guessing.longest_wait,
+        forget_after=guessing.forget_after,
+        address_lifetime=guessing.address_lifetime,
+        exempt_addresses=Networks(guessing.exempt_addresses),
     )

@@ -33,6 +33,7 @@ def check(config: Config, findings: Findings) -> None:
     _check_routes(config, findings)
     _check_endpoints(config, findings)
     _check_tokens(config, findings)
+    _check_guessing(config, findings)
     _check_claims(config, findings)
     check_fields(config, findings)
     _check_costs(config, findings)
@@ -48,6 +49,15 @@ def _check_admin(config: Config, findings: Findings) -> None:
     is_any = is_same_family and not {listen.address, admin.address}.isdisjoint({"0.0.0.0", "::"})
     if admin.port == listen.port and (admin.address == listen.address or is_any):
         findings.add("admin.port", "must not be listen.port: probes have a listener of their own")
+
+
+def _check_guessing(config: Config, findings: Findings) -> None:
+    guessing = config.guessing
+    first, longest, forget = (below("guessing", name) for name in ("first_wait", "longest_wait", "forget_after"))
+    if findings.is_sound(first, longest) and guessing.first_wait > guessing.longest_wait:
+        findings.add(first, "must not be longer than longest_wait")
+    if findings.is_sound(longest, forget) and guessing.longest_wait > guessing.forget_after:
+        findings.add(longest, "must not be longer than forget_after: a failure that is forgotten keeps nobody waiting")
 
 
 def _check_upstreams(config: Config, findings: Findings) -> None:

@@ -13,6 +13,7 @@ from gateway.config.metadata import doc
 from gateway.config.sections.admin import Admin
 from gateway.config.sections.cors import Cors
 from gateway.config.sections.drain import Drain
+from gateway.config.sections.guessing import Guessing
 from gateway.config.sections.identity import Identity
 from gateway.config.sections.limits import Limits
 from gateway.config.sections.listen import Listen
@@ -39,6 +40,7 @@ class Config:
     )
     bearer: Bearer = field(default_factory=Bearer, metadata=doc("How an access token arrives."))
     login: Login = field(default_factory=Login, metadata=doc("The token endpoints."))
+    guessing: Guessing = field(default_factory=Guessing, metadata=doc("How often passwords may be guessed."))
     identity: Identity = field(default_factory=Identity, metadata=doc("What the backend is told about the user."))
     cors: Cors | None = field(
         default=None, metadata=doc("Cross-origin access for browsers; the backends' own affair when absent.")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from gateway.errors import ANSWERS, GatewayError, Reason, Refused, StoreUnavailable
+from gateway.errors import ANSWERS, GatewayError, Reason, Refused, StoreUnavailable, throttled_detail
 
 LOGGER: Final = logging.getLogger("gateway.endpoints")
 
@@ -56,7 +56,7 @@ def error_answer(error: GatewayError, *, challenge: str) -> web.Response:
                 answer.force_close()
             return answer
         case Refused():
-            return _refusal(error.reason, challenge)
+            return _refusal(error.reason, challenge, error.retry_after)
         case StoreUnavailable():
             LOGGER.error("store_unavailable: %s", error)
             return _refusal(Reason.STORE_UNAVAILABLE, challenge)
@@ -64,16 +64,16 @@ def error_answer(error: GatewayError, *, challenge: str) -> web.Response:
             raise error
 
 
-def _refusal(reason: Reason, challenge: str) -> web.Response:
+def _refusal(reason: Reason, challenge: str, retry_after: int = 0) -> web.Response:
     known = ANSWERS[reason]
-    body = {"detail": known.message or known.detail}
+    body = {"detail": throttled_detail(retry_after) if retry_after else known.message or known.detail}
     if known.code is not None:
         body["code"] = known.code
     answer = json_answer(known.status, body)
     if known.challenge:
         answer.headers[hdrs.WWW_AUTHENTICATE] = challenge
-    if reason is Reason.OVERLOADED:
-        answer.headers[hdrs.RETRY_AFTER] = "1"
+    if retry_after or reason is Reason.OVERLOADED:
+        answer.headers[hdrs.RETRY_AFTER] = str(retry_after or 1)
     if known.close:
         answer.force_close()
     return answer

@@ -9,10 +9,12 @@ from aiohttp.typedefs import Handler
 
 from gateway.auth.issuer import TokenIssuer
 from gateway.auth.revocation import RevocationList
+from gateway.auth.throttle import GuessingPolicy
 from gateway.auth.verifier import TokenVerifier
 from gateway.endpoints.answers import add_fixed_fields
 from gateway.endpoints.blacklist import Blacklist
 from gateway.endpoints.body import MAX_BODY_BYTES
+from gateway.endpoints.gate import PasswordGate
 from gateway.endpoints.hashing import HashingPool
 from gateway.endpoints.jwks import PublicKeys
 from gateway.endpoints.ledger import Ledger
@@ -34,6 +36,7 @@ class EndpointSettings:
     blacklist_path: str
     jwks_path: str = "/.well-known/jwks.json"
     jwks: Mapping[str, Any] | None = None  # the JWK set; not served when there is none
+    guessing: GuessingPolicy | None = None  # None: passwords may be guessed without end
     username_field: str = "username"
     response_fields: Mapping[str, Any] = field(default_factory=dict)
     legacy_failure: bool = False  # SimpleJWT 3.3: wrong credentials are 400 with non_field_errors
@@ -73,8 +76,7 @@ def build_application(
         leeway=settings.leeway,
     )
     obtain = Obtain(
-        directory=directory,
-        hashing=hashing,
+        gate=PasswordGate(directory=directory, hashing=hashing, store=store, policy=settings.guessing, clock=clock),
         issuer=issuer,
         audit=audit,
         clock=clock,

@@ -22,8 +22,8 @@ class HashingPool:
     def __init__(self, *, hasher: PasswordHasher, workers: int, queue: int) -> None:
         self._hasher = hasher
         self._executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="hashing")
-        self._capacity = workers + queue
-        self._places = threading.BoundedSemaphore(self._capacity)
+        self.capacity = workers + queue
+        self._places = threading.BoundedSemaphore(self.capacity)
 
     async def verify(self, encoded: str | None, password: str) -> bool:
         """`PasswordHasher.verify`. Raises `Refused` (OVERLOADED) when the queue is full."""

@@ -1,22 +1,15 @@
 """Log-in: a user name and a password for a pair of tokens (contract §3)."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.auth.issuer import TokenIssuer
-from gateway.auth.passwords import MAX_PASSWORD_BYTES
 from gateway.endpoints.answers import RequestError
 from gateway.endpoints.fields import NON_FIELD_ERRORS
-from gateway.endpoints.hashing import HashingPool
+from gateway.endpoints.gate import PasswordGate, Throttled
 from gateway.errors import ANSWERS, GatewayError, Reason, Refused, StoreUnavailable
-from gateway.interfaces import UserDirectory
 from gateway.observability.audit import AuditLog, Origin
-from gateway.types import Account, User
-
-LOGGER: Final = logging.getLogger("gateway.endpoints")
-
-MAX_LOGIN_CHARS: Final = 255
+from gateway.types import User
 
 _ATTRIBUTES: Final[Mapping[str, Callable[[User], Any]]] = {
     "id": lambda user: user.id,
@@ -40,8 +33,7 @@ class Obtain:
     def __init__(
         self,
         *,
-        directory: UserDirectory,
-        hashing: HashingPool,
+        gate: PasswordGate,
         issuer: TokenIssuer,
         audit: AuditLog,
         clock: Callable[[], float],
@@ -49,8 +41,7 @@ class Obtain:
         response_fields: Mapping[str, Any],
         legacy_failure: bool,
     ) -> None:
-        self._directory = directory
-        self._hashing = hashing
+        self._gate = gate
         self._issuer = issuer
         self._audit = audit
         self._clock = clock
@@ -63,42 +54,22 @@ class Obtain:
     async def answer(self, values: Mapping[str, str], origin: Origin) -> Mapping[str, Any]:
         login, password = values[self._username_field], values["password"]
         try:
-            account = await self._authenticate(login, password)
+            account = await self._gate.authenticate(login, password, origin.client_address)
+        except Throttled as refusal:
+            self._audit.login_throttled(origin, login=login, by=refusal.by)
+            raise
         except (Refused, StoreUnavailable) as error:
             reason = error.reason if isinstance(error, Refused) else Reason.STORE_UNAVAILABLE
             self._audit.login_failed(origin, login=login, reason=reason)
             raise self._failure(error) from None
-        await self._strengthen(account, password)
         pair = self._issuer.pair(account.user, self._clock())
         self._audit.login_succeeded(origin, login=login, user_id=account.user.id)
         return {"refresh": pair.refresh, "access": pair.access, **_render(self._response_fields, account.user)}
-
-    async def _authenticate(self, login: str, password: str) -> Account:
-        """Exactly one verification of one password on every way through here, so that all failures take as long."""
-        if len(login) > MAX_LOGIN_CHARS or len(password.encode()) > MAX_PASSWORD_BYTES:
-            # The long text itself is never hashed.
-            await self._hashing.verify(None, "")
-            raise Refused(Reason.WRONG_CREDENTIALS)
-        account = await self._directory.find_by_login(login)
-        is_right = await self._hashing.verify(account.password_hash if account else None, password)
-        if account is None or not is_right or not account.user.is_active:
-            raise Refused(Reason.WRONG_CREDENTIALS)
-        return account
 
     def _failure(self, error: GatewayError) -> GatewayError:
         if self._legacy_failure and isinstance(error, Refused) and error.reason is Reason.WRONG_CREDENTIALS:
             return RequestError(400, {NON_FIELD_ERRORS: [ANSWERS[Reason.WRONG_CREDENTIALS].detail]})
         return error
-
-    async def _strengthen(self, account: Account, password: str) -> None:
-        """Replace a hash that is weaker than today's configuration; the log-in does not depend on it."""
-        if not self._hashing.needs_rehash(account.password_hash):
-            return
-        try:
-            encoded = await self._hashing.hash(password)
-            await self._directory.replace_password_hash(account.user.id, account.password_hash, encoded)
-        except (Refused, StoreUnavailable) as error:
-            LOGGER.warning("rehash_postponed: %s", error)
 
 
 def _require_attributes(response_fields: Mapping[str, Any]) -> None:

@@ -38,6 +38,10 @@ class AuditLog:
     def login_failed(self, origin: Origin, *, login: str, reason: Reason) -> None:
         self._write(logging.WARNING, "login_failed", origin, user=login, reason=reason.value)
 
+    def login_throttled(self, origin: Origin, *, login: str, by: str) -> None:
+        """Refused before its password was looked at; `by` says what has failed too often, "user" or "address"."""
+        self._write(logging.WARNING, "login_throttled", origin, user=login, by=by)
+
     def refresh_refused(self, origin: Origin, *, user_id: str | None, reason: Reason) -> None:
         self._write(logging.WARNING, "refresh_refused", origin, user_id=user_id, reason=reason.value)
 

@@ -4,7 +4,7 @@ import sqlite3
 from typing import Final
 
 from gateway.interfaces import NewRevocations, StateStore
-from gateway.sqlite_file import SqliteFile
+from gateway.state.sqlite_attempts import ATTEMPT_TABLES, SqliteAttempts
 from gateway.types import Revocation, RevokedKind
 
 # `sequence` is the feed: SQLite has one writer at a time, so numbers are committed in order and a reader that has seen
@@ -35,15 +35,12 @@ _PURGE: Final = (
 _PURGE_BATCH: Final = 1000  # 3 ms a transaction: logins wait behind one of them, never behind a day's worth
 
 
-class SqliteStateStore(StateStore):
+class SqliteStateStore(SqliteAttempts, StateStore):
     """`StateStore` in an SQLite file. Await `prepare()` before anything else."""
 
-    def __init__(self, file: SqliteFile) -> None:
-        self._file = file
-
     async def prepare(self) -> None:
-        """Make the table where it is missing. Raises `StoreUnavailable`."""
-        await self._file.prepare(_SCHEMA)
+        """Make the tables where they are missing. Raises `StoreUnavailable`."""
+        await self._file.prepare((*_SCHEMA, *ATTEMPT_TABLES))
 
     async def revoke(self, revocation: Revocation) -> bool:
         key = (revocation.kind.value, _blob(revocation.id))
@@ -93,6 +90,7 @@ class SqliteStateStore(StateStore):
 
         while await self._file.write(forget_some) == _PURGE_BATCH:
             pass
+        await self.purge_attempts(now)
 
     async def close(self) -> None:
         """Close the file, for the user directory in it too."""

@@ -253,4 +253,10 @@ GENERAL_DEVIATIONS: Final = (
         "neither.",
         test="test_blacklisted_id_is_refused_in_front_of_the_backend",
     ),
+    GeneralDeviation(
+        subject="After five failed log-ins with one name the next has to wait: 429 and `Retry-After`",
+        reason="The library lets everybody guess as long as he likes. The answer is the one of DRF's own throttling, where "
+        "an application uses it; `guessing.enabled: false` switches it off.",
+        test="test_s52_who_guesses_passwords_is_refused_as_by_drfs_throttle",
+    ),
 )

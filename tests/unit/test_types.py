@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from gateway.types import Account, Secret, TokenPair, User
+from gateway.types import Account, AttemptLimit, Secret, TokenPair, User
 
 HIDDEN = "a very secret text"
 USER = User(id="1", username="alice", email="", roles=(), is_active=True)
@@ -49,3 +49,8 @@ def test_secrets_compare_by_their_text_and_with_nothing_else() -> None:
 
 def test_an_account_shows_whose_it_is() -> None:
     assert repr(Account(user=USER, password_hash=HIDDEN)) == f"Account(user={USER!r}, password_hash=…)"
+
+
+def test_what_failures_cost() -> None:
+    limit = AttemptLimit(id=b"", free=2, waits=(1.0, 2.0, 9.0))
+    assert [limit.wait_after(failures) for failures in (1, 2, 3, 4, 5, 6, 10**9)] == [0, 0, 1, 2, 9, 9, 9]

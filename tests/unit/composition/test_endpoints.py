@@ -116,3 +116,32 @@ async def test_s57_a_log_out_ends_the_session_where_that_is_configured(connect: 
     pair = await (await client.post("/api/token/", json=ALICE)).json()
     assert (await client.post("/api/token/blacklist/", json={"refresh": pair["refresh"]})).status == 200
     assert revocations.is_revoked("", claims(pair["access"])["sid"]) is ends_session
+
+
+async def statuses_of_guesses(client: TestClient[Any, Any], *addresses: str) -> list[int]:
+    wrong = {**ALICE, "password": "wrong"}
+    return [
+        (await client.post("/api/token/", json=wrong, headers={"X-Gateway-Client-Address": address})).status
+        for address in addresses
+    ]
+
+
+async def test_s52_guesses_are_counted_by_default(connect: Connect) -> None:
+    addresses = [f"192.0.2.{number}" for number in range(7)]
+    assert await statuses_of_guesses(await connect(), *addresses) == [401] * 5 + [429] * 2
+
+
+async def test_every_key_of_guessing_counts(connect: Connect) -> None:
+    client = await connect(
+        guessing="{attempts_per_user: 6, attempts_per_address: 2, first_wait: 5m, longest_wait: 20m, forget_after: 1h,"
+        " address_lifetime: 2h, exempt_addresses: [198.51.100.0/24]}"
+    )
+    addresses = ["192.0.2.1"] * 3 + ["198.51.100.1"] * 3 + ["192.0.2.2"] * 2
+    assert await statuses_of_guesses(client, *addresses) == [401, 401, 429, 401, 401, 401, 401, 429]
+    answer = await client.post("/api/token/", json=ALICE)
+    assert int(answer.headers["Retry-After"]) in (299, 300)
+
+
+async def test_guessing_can_be_switched_off(connect: Connect) -> None:
+    client = await connect(guessing="{enabled: false}")
+    assert await statuses_of_guesses(client, *["192.0.2.1"] * 60) == [401] * 60

@@ -311,3 +311,10 @@ def test_the_first_pause_of_a_server_is_not_the_longest() -> None:
     assert paths(upstream("servers: ['http://a'], health: {pause: 31s, max_pause: x}")) == [
         "upstreams.app.health.max_pause"
     ]
+
+
+def test_waits_end_before_what_they_are_for_is_forgotten() -> None:
+    assert refusals(guessing="{first_wait: 16m}") == ["guessing.first_wait: must not be longer than longest_wait"]
+    assert paths(refusals(guessing="{longest_wait: 61m}")) == ["guessing.longest_wait"]
+    assert refusals(guessing="{first_wait: 1h, longest_wait: 1h, forget_after: 1h}") == []
+    assert paths(refusals(guessing="{first_wait: 16m, longest_wait: x}")) == ["guessing.longest_wait"]

@@ -47,7 +47,8 @@ async def test_hash_and_verify() -> None:
 
 async def test_s49_the_queue_is_bounded(gate: Gate) -> None:
     pool = HashingPool(hasher=gate, workers=2, queue=3)
-    tasks = await begin(pool, 5)
+    tasks = await begin(pool, pool.capacity)
+    assert len(tasks) == 5
     for _ in range(2):
         with pytest.raises(Refused) as refusal:
             await pool.verify(None, "x")

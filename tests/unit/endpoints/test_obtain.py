@@ -11,8 +11,24 @@ import jwt
 import pytest
 
 from gateway.auth.passwords import PasswordHasher
-from gateway.endpoints.obtain import MAX_LOGIN_CHARS
+from gateway.auth.throttle import GuessingPolicy
+from gateway.endpoints.gate import MAX_LOGIN_CHARS
+from gateway.http.addresses import Networks
 from tests.unit.endpoints.plane import JSON, KEY, NOW, Plane
+
+
+def generous_policy() -> GuessingPolicy:
+    """Counts, and never lets anybody wait."""
+    return GuessingPolicy(
+        attempts_per_user=10**6,
+        attempts_per_address=10**6,
+        first_wait=1,
+        longest_wait=1,
+        forget_after=3600,
+        address_lifetime=3600,
+        exempt_addresses=Networks([]),
+    )
+
 
 WRONG = b'{"detail":"No active account found with the given credentials"}'
 
@@ -69,12 +85,13 @@ def test_s47_an_unusable_hash_is_a_wrong_password(make_plane: Callable[..., Plan
     assert (answer.status, answer.content) == (401, WRONG)
 
 
-def test_s47_failures_take_about_as_long(make_plane: Callable[..., Plane]) -> None:
+@pytest.mark.parametrize("guessing", [None, generous_policy()], ids=["uncounted", "counted"])
+def test_s47_failures_take_about_as_long(make_plane: Callable[..., Plane], guessing: GuessingPolicy | None) -> None:
     """A way without a hash takes a tenth of the time, one with two hashes twice as long.
 
     Medians of processor time, the cases in turns: what else the machine does falls on all of them alike.
     """
-    plane = make_plane()
+    plane = make_plane(guessing=guessing)
     hasher = PasswordHasher(time_cost=4, memory_cost=4 * 1024 * 1024, parallelism=1)
     plane.hashing._hasher = hasher
     for name in ("alice", "mallory"):
@@ -95,6 +112,26 @@ def test_s47_failures_take_about_as_long(make_plane: Callable[..., Plane]) -> No
             samples[case].append(time.process_time() - started)
     medians = {case: statistics.median(times) for case, times in samples.items()}
     assert max(medians.values()) < 1.6 * min(medians.values()), medians
+
+
+def test_s47_time_does_not_tell_an_unknown_user_from_a_wrong_password(make_plane: Callable[..., Plane]) -> None:
+    """As an attacker would look for it: of one request of each kind, how often is the same kind the slower one?
+
+    Half of the time, if nothing tells them apart. With 60 of each, chance alone leaves 0.25 to 0.75 once in several
+    hundred thousand times; a step that takes one way alone longer by a fifth of a millisecond does it every time.
+    """
+    plane = make_plane(guessing=generous_policy(), hash_workers=1)
+    hasher = PasswordHasher(time_cost=2, memory_cost=4 * 1024 * 1024, parallelism=1)
+    plane.hashing._hasher = hasher
+    plane.run(plane.directory.set_password_hash("alice", hasher.hash("alice-pass-1")))
+    samples: dict[str, list[float]] = {"alice": [], "nobody": []}
+    for turn in range(60):
+        for name in ("alice", "nobody") if turn % 2 else ("nobody", "alice"):
+            started = time.perf_counter()
+            assert plane.ask("", {"username": name, "password": "wrong"}).status == 401
+            samples[name].append(time.perf_counter() - started)
+    slower = sum(known > unknown for known in samples["alice"] for unknown in samples["nobody"]) / 60**2
+    assert 0.25 < slower < 0.75
 
 
 @pytest.mark.parametrize(
