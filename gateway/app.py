@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from types import TracebackType
@@ -13,6 +14,7 @@ from gateway.auth.revocation import RevocationList
 from gateway.composition.credentials import Credentials, read_credentials
 from gateway.composition.data_plane import build_admission, build_caps, build_rules
 from gateway.composition.endpoints import build_endpoints, build_hashing
+from gateway.composition.metrics import Measured, Scrape, build_exposition, sources
 from gateway.composition.ports import open_ports
 from gateway.composition.routes import build_cors, build_routes
 from gateway.composition.state import State, open_state
@@ -28,6 +30,10 @@ from gateway.http.addresses import Networks
 from gateway.http.fields import ResponseFieldUses
 from gateway.http.responses import ResponseReader
 from gateway.observability.access_log import AccessLog
+from gateway.observability.families import LEVELS
+from gateway.observability.meters import UNROUTED, Meters
+from gateway.observability.sampler import Sampler
+from gateway.observability.tally import Tally, open_regions
 from gateway.proxy.admission import Admission
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.long_exchanges import LongExchanges
@@ -40,10 +46,13 @@ from gateway.server.sockets import Ports, Sockets
 from gateway.tasks import spawn
 
 
-def build(document: Document) -> "Gateway":
-    """Raises `ConfigError` for files that are refused, `GatewayError` when the installation itself is not fit."""
+def build(document: Document, *, seats: int = 1) -> "Gateway":
+    """Before the fork where there are several workers, each of which then takes one of the `seats`.
+
+    Raises `ConfigError` for files that are refused, `GatewayError` when the installation itself is not fit.
+    """
     require_c_parsers()
-    return Gateway(document.config, read_credentials(document))
+    return Gateway(document.config, read_credentials(document), seats=seats)
 
 
 def url_of(listen: Listen, port: int) -> str:
@@ -55,7 +64,7 @@ def url_of(listen: Listen, port: int) -> str:
 class Gateway:
     """A running gateway: an async context manager that listens while it is entered and drains when it is left."""
 
-    def __init__(self, config: Config, credentials: Credentials) -> None:
+    def __init__(self, config: Config, credentials: Credentials, *, seats: int = 1) -> None:
         self._config = config
         self._credentials = credentials
         self._verifier = build_verifier(config, credentials.keyring)
@@ -64,9 +73,14 @@ class Gateway:
         self._exit = contextlib.AsyncExitStack()
         self._ports: Ports | None = None
         self._port = 0
+        self._seat = 0
+        self._regions = open_regions(seats)
+        self._exposition = build_exposition(self._regions) if config.admin.enabled else None
+        self._pools: dict[str, UpstreamPool] = {}
 
-    def listen_on(self, ports: Ports) -> None:
-        """Use these, which then belong to it, instead of opening the configured ones itself."""
+    def take_seat(self, seat: int, ports: Ports) -> None:
+        """Count there, and use these ports, which then belong to it, instead of opening the configured ones itself."""
+        self._seat = seat
         self._ports = ports
 
     @property
@@ -91,6 +105,7 @@ class Gateway:
         """Things are pushed onto the exit stack in the order in which they start, so they end in the opposite one."""
         config, loop = self._config, asyncio.get_running_loop()
         ports = self._take_ports()
+        tally = self._begin_tally()
         state = await self._exit.enter_async_context(open_state(config))
         admission = build_admission(
             config, verifier=self._verifier, revocations=self._revocations, directory=state.directory
@@ -100,11 +115,12 @@ class Gateway:
         )
         self._exit.callback(long_exchanges.close)
         feed = await self._start_change_feed(state, admission, long_exchanges)
-        runner = await self._start_endpoints(state)
-        plane = self._start_data_plane(runner, admission, long_exchanges, loop)
+        meters = Meters(tally)
+        runner = await self._start_endpoints(state, meters)
+        plane = self._start_data_plane(runner, admission, long_exchanges, loop, meters)
         listener = self._build_listener(ports.clients, plane)
         if ports.admin:
-            await self._start_admin(ports.admin, feed, plane, listener)
+            await self._start_admin(ports.admin, feed, plane, listener, tally)
         self._exit.push_async_callback(drain, plane, listener, delay=config.drain.delay, patience=config.drain.timeout)
         listener.start()
 
@@ -115,18 +131,40 @@ class Gateway:
         self._port = ports.clients[0].getsockname()[1]
         return ports
 
-    async def _start_admin(self, sockets: Sockets, feed: ChangeFeed, plane: DataPlane, listener: Listener) -> None:
+    def _begin_tally(self) -> Tally:
+        tally = Tally(self._regions[self._seat], pid=os.getpid(), levels=LEVELS)
+        self._exit.callback(tally.leave)
+        return tally
+
+    async def _start_admin(
+        self, sockets: Sockets, feed: ChangeFeed, plane: DataPlane, listener: Listener, tally: Tally
+    ) -> None:
         """Before clients are listened to, and until they have been drained: nobody is told `ready` outside of that."""
         application = build_admin_application(
             readiness={
                 "listener": lambda: OK if listener.is_listening else "closed",
                 "state": lambda: OK if feed.is_current else "unreachable",
                 "drain": lambda: "draining" if plane.is_draining else OK,
-            }
+            },
+            scrape=self._start_sampling(tally, plane, feed),
         )
         admin = AdminListener(sockets=sockets, application=application)
         self._exit.push_async_callback(admin.close)
         await admin.start()
+
+    def _start_sampling(self, tally: Tally, plane: DataPlane, feed: ChangeFeed) -> Scrape:
+        certificates = self._credentials.certificates
+        measured = Measured(
+            plane=plane,
+            pools=self._pools.values,
+            feed=feed,
+            revocations=self._revocations,
+            certificate_end=lambda: None if certificates is None else certificates.ends_at,
+            seats=len(self._regions),
+        )
+        sampler = Sampler(tally, sources(measured))
+        self._exit.callback(spawn(sampler.follow(), name="metrics").cancel)
+        return Scrape(sampler, self._exposition or build_exposition(self._regions))
 
     async def _start_change_feed(self, state: State, admission: Admission, long_exchanges: LongExchanges) -> ChangeFeed:
         feed = ChangeFeed(
@@ -141,7 +179,7 @@ class Gateway:
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
         return feed
 
-    async def _start_endpoints(self, state: State) -> web.AppRunner:
+    async def _start_endpoints(self, state: State, meters: Meters) -> web.AppRunner:
         hashing = build_hashing(self._config)
         self._exit.callback(hashing.close)
         application = build_endpoints(
@@ -152,6 +190,7 @@ class Gateway:
             issuer=build_issuer(self._config, self._credentials.keyring),
             keyring=self._credentials.keyring,
             revocations=self._revocations,
+            meters=meters,
         )
         runner = web.AppRunner(application, handle_signals=False)
         await runner.setup()
@@ -164,35 +203,35 @@ class Gateway:
         admission: Admission,
         long_exchanges: LongExchanges,
         loop: asyncio.AbstractEventLoop,
+        meters: Meters,
     ) -> DataPlane:
         config = self._config
         cors = None if config.cors is None else build_cors(config.cors)
+        self._pools = {name: self._start_pool(name, upstream, meters) for name, upstream in config.upstreams.items()}
         routes = build_routes(
-            config,
-            pools={name: self._start_pool(name, upstream) for name, upstream in config.upstreams.items()},
-            endpoints=self._start_endpoints_pool(runner),
-            cors=cors,
+            config, pools=self._pools, endpoints=self._start_endpoints_pool(runner, meters), cors=cors, meters=meters
         )
         return DataPlane(
             rules=build_rules(config, admission=admission, routes=routes, cors=cors),
             caps=build_caps(config),
             access_log=self._open_access_log(loop),
+            unrouted=meters.route(UNROUTED),
             long_exchanges=long_exchanges,
             clock=time.time,
             loop=loop,
         )
 
-    def _start_pool(self, name: str, upstream: Upstream) -> UpstreamPool:
+    def _start_pool(self, name: str, upstream: Upstream, meters: Meters) -> UpstreamPool:
         tls = self._credentials.upstream_contexts.get(name)
-        pool = build_pool(name, upstream, tls=tls, reader=self._responses)
+        pool = build_pool(name, upstream, tls=tls, reader=self._responses, meters=meters)
         self._exit.callback(pool.close)
         checks = build_checks(pool, upstream, reader=self._responses)
         if checks is not None:
             self._exit.callback(spawn(checks.run(), name="health_checks").cancel)
         return pool
 
-    def _start_endpoints_pool(self, runner: web.AppRunner) -> UpstreamPool:
-        pool = build_endpoints_pool(runner, self._config.users, reader=self._responses)
+    def _start_endpoints_pool(self, runner: web.AppRunner, meters: Meters) -> UpstreamPool:
+        pool = build_endpoints_pool(runner, self._config.users, reader=self._responses, meters=meters)
         self._exit.callback(pool.close)
         return pool
 

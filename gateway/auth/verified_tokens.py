@@ -19,7 +19,7 @@ class VerifiedTokens:
     not be for his next one, which a client that refreshes shows every five minutes.
     """
 
-    __slots__ = ("_generation_size", "_old", "_users", "_young", "epoch")
+    __slots__ = ("_generation_size", "_old", "_users", "_young", "epoch", "misses")
 
     def __init__(self, *, max_tokens: int) -> None:
         self._generation_size = max(1, max_tokens // 2)
@@ -27,6 +27,7 @@ class VerifiedTokens:
         self._old: dict[bytes, Principal] = {}
         self._users: set[str] = set()
         self.epoch = 0
+        self.misses = 0
 
     def get(self, token: bytes) -> Principal | None:
         principal = self._young.get(token)
@@ -34,6 +35,8 @@ class VerifiedTokens:
             principal = self._old.pop(token, None)
             if principal is not None:
                 self._store(token, principal)
+            else:
+                self.misses += 1
         return principal
 
     def has_user(self, user_id: str) -> bool:

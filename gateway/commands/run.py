@@ -38,8 +38,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from gateway.server.lifecycle import run_until_signalled
 
     config = (document := load.load(arguments.config, os.environ)).config
-    gateway = app.build(document)
     workers = usable_cores() if config.workers == "auto" else config.workers
+    gateway = app.build(document, seats=workers)
     if workers == 1:
         # No supervisor: a sidecar has little memory, and whoever started this process watches it already.
         return run_until_signalled(lambda: gateway, on_serving=lambda: _announce(gateway.url, config, workers))
@@ -54,7 +54,7 @@ def _supervise(gateway: "Gateway", config: "Config", workers: int) -> int:
 
     def work(post: Post) -> int:
         # Built before the fork and entered after it: each worker has its own loop, threads and database connection.
-        gateway.listen_on(post.ports)
+        gateway.take_seat(post.seat, post.ports)
         return exit_code_of(
             lambda: run_until_signalled(lambda: gateway, lifeline=post.lifeline, on_serving=post.tell_serving)
         )

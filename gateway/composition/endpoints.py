@@ -16,6 +16,8 @@ from gateway.config.sections.login import Compat
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.hashing import HashingPool
 from gateway.http.addresses import Networks
+from gateway.observability.audit import AuditLog
+from gateway.observability.meters import Meters
 
 
 def build_hashing(config: Config) -> HashingPool:
@@ -33,6 +35,7 @@ def build_endpoints(
     issuer: TokenIssuer,
     revocations: RevocationList,
     keyring: Keyring,
+    meters: Meters,
 ) -> web.Application:
     """Log-in, refresh, verify and log-out, and the public keys."""
     return build_application(
@@ -43,6 +46,7 @@ def build_endpoints(
         issuer=issuer,
         revocations=revocations,
         settings=_settings(config, keyring),
+        audit=AuditLog(clock=time.time, meter=meters.auth()),
         clock=time.time,
     )
 

@@ -13,6 +13,7 @@ from gateway.http.cors import CorsPolicy
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.routes import RouteTable
 from gateway.http.upgrades import HandshakeReader
+from gateway.observability.meters import Meters, RouteMeter
 from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.types import Access
@@ -21,11 +22,19 @@ _LIMITED_CLIENTS: Final = 20_000  # of each route with a rate limit; about 150 b
 
 
 def build_routes(
-    config: Config, *, pools: Mapping[str, UpstreamPool], endpoints: UpstreamPool, cors: CorsPolicy | None
+    config: Config,
+    *,
+    pools: Mapping[str, UpstreamPool],
+    endpoints: UpstreamPool,
+    cors: CorsPolicy | None,
+    meters: Meters,
 ) -> RouteTable[RoutePlan]:
     """`pools` are by the upstream's name, `endpoints` is the gateway's own application, `cors` the global rules."""
     prefixes = {
-        route.path: _plan_of(route, config, pool=pools[route.upstream], inherited_cors=cors) for route in config.routes
+        route.path: _plan_of(
+            route, config, pool=pools[route.upstream], inherited_cors=cors, meter=meters.route(route.path)
+        )
+        for route in config.routes
     }
     login = config.login
     exact: dict[str, RoutePlan] = {}
@@ -41,6 +50,7 @@ def build_routes(
             name=name,
             policy=RoutePolicy(access=Access.PUBLIC),
             pool=endpoints,
+            meter=meters.route(name),
             reaches_endpoints=True,
             cors=cors,
         )
@@ -61,12 +71,15 @@ def build_cors(cors: Cors) -> CorsPolicy:
     )
 
 
-def _plan_of(route: Route, config: Config, *, pool: UpstreamPool, inherited_cors: CorsPolicy | None) -> RoutePlan:
+def _plan_of(
+    route: Route, config: Config, *, pool: UpstreamPool, inherited_cors: CorsPolicy | None, meter: RouteMeter
+) -> RoutePlan:
     replacement = route.upstream_path
     return RoutePlan(
         name=route.path,
         policy=RoutePolicy(access=route.access, methods=route.methods, roles=route.roles, is_stateless=route.stateless),
         pool=pool,
+        meter=meter,
         host=pool.host if route.host is HostField.UPSTREAM else None,
         keeps_token=route.keep_authorization,
         cors=_cors_of(route, inherited_cors),

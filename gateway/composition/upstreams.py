@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.config.sections.upstreams import Balance, Upstream
 from gateway.config.sections.users import Users
 from gateway.http.responses import ResponseReader
+from gateway.observability.meters import Meters
 from gateway.proxy.balancer import least_connections, round_robin
 from gateway.proxy.health_checks import CheckSettings, HealthChecks
 from gateway.proxy.server_health import HealthRules
@@ -17,11 +18,14 @@ from gateway.proxy.upstream_server import ConnectionLimits, ServerAddress
 from gateway.server.dialling import application_connector, tcp_connector, unix_connector
 
 _BALANCES: Final = {Balance.ROUND_ROBIN: round_robin, Balance.LEAST_CONNECTIONS: least_connections}
+ENDPOINTS: Final = "gateway:endpoints"  # in the metrics; no configured upstream has a colon in its name
 _ENDPOINT_TIMEOUT: Final = 60.0  # a login may wait for its turn in the hashing pool
 _BESIDE_HASHING: Final = 8  # connections that are kept for what does not hash: refresh, verify, log-out
 
 
-def build_pool(name: str, upstream: Upstream, *, tls: ssl.SSLContext | None, reader: ResponseReader) -> UpstreamPool:
+def build_pool(
+    name: str, upstream: Upstream, *, tls: ssl.SSLContext | None, reader: ResponseReader, meters: Meters
+) -> UpstreamPool:
     """The pool of a configured upstream; `tls` is for its https servers."""
     connections, health = upstream.connections, upstream.health
     return UpstreamPool(
@@ -41,6 +45,7 @@ def build_pool(name: str, upstream: Upstream, *, tls: ssl.SSLContext | None, rea
         ),
         rules=HealthRules(falls=health.falls, rises=health.rises, pause=health.pause, max_pause=health.max_pause),
         reader=reader,
+        meter=meters.upstream(name),
     )
 
 
@@ -53,7 +58,9 @@ def build_checks(pool: UpstreamPool, upstream: Upstream, *, reader: ResponseRead
     return HealthChecks(pool=pool, settings=settings, reader=reader)
 
 
-def build_endpoints_pool(runner: web.AppRunner, users: Users, *, reader: ResponseReader) -> UpstreamPool:
+def build_endpoints_pool(
+    runner: web.AppRunner, users: Users, *, reader: ResponseReader, meters: Meters
+) -> UpstreamPool:
     """The gateway's own application as an upstream."""
     timeout = _ENDPOINT_TIMEOUT
     return UpstreamPool(
@@ -71,6 +78,7 @@ def build_endpoints_pool(runner: web.AppRunner, users: Users, *, reader: Respons
         ),
         rules=HealthRules(falls=1, rises=1, pause=1.0, max_pause=1.0),
         reader=reader,
+        meter=meters.upstream(ENDPOINTS),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.endpoints.answers import add_fixed_fields, error_answer, json_answer
@@ -14,13 +14,19 @@ OK: Final = "ok"
 
 Check = Callable[[], str]
 """`OK`, or in a word or two what is not well."""
+Scrape = Callable[[str], Awaitable[tuple[bytes, str]]]
+"""Accept field → body and content type."""
 
 
-def build_admin_application(*, readiness: Mapping[str, Check]) -> web.Application:
-    """`/healthz`: the process answers. `/readyz`: all of `readiness` is well, with `?verbose` what of it is not."""
+def build_admin_application(*, readiness: Mapping[str, Check], scrape: Scrape) -> web.Application:
+    """`/healthz`: the process answers. `/readyz`: all of `readiness` is well, with `?verbose` what of it is not.
+
+    `/metrics`: what `scrape` gives.
+    """
     application = web.Application(middlewares=[_not_found_for_all_refusals])
     application.on_response_prepare.append(add_fixed_fields)
-    for path, handler in (("/healthz", _answer_healthz), ("/readyz", _readyz(readiness))):
+    handlers = {"/healthz": _answer_healthz, "/readyz": _readyz(readiness), "/metrics": _metrics(scrape)}
+    for path, handler in handlers.items():
         application.router.add_get(path, handler, expect_handler=on_expect)
     application.router.add_route("*", "/{path:.*}", _answer_not_found, expect_handler=on_expect)
     return application
@@ -40,6 +46,14 @@ def _readyz(readiness: Mapping[str, Check]) -> Callable[[web.Request], Awaitable
         return _last_answer(json_answer(200 if is_ready else 503, body))
 
     return answer_readyz
+
+
+def _metrics(scrape: Scrape) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer_metrics(request: web.Request) -> web.Response:
+        body, content_type = await scrape(request.headers.get(hdrs.ACCEPT, ""))
+        return _last_answer(web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type}))
+
+    return answer_metrics
 
 
 async def _answer_not_found(_request: web.Request) -> web.Response:

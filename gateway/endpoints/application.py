@@ -59,6 +59,7 @@ def build_application(
     issuer: TokenIssuer,
     revocations: RevocationList,
     settings: EndpointSettings,
+    audit: AuditLog,
     clock: Callable[[], float],
 ) -> web.Application:
     """The endpoints, each with and without the trailing slash. What is passed in is not closed with it.
@@ -66,7 +67,6 @@ def build_application(
     `clock` gives Unix seconds. Raises ValueError when `settings.response_fields` names an attribute that users do not
     have.
     """
-    audit = AuditLog(clock=clock)
     ledger = Ledger(
         store=store,
         revocations=revocations,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.errors import Reason
+from gateway.observability.meters import AuthMeter
 
 LOGGER: Final = logging.getLogger("gateway.audit")
 
@@ -29,8 +30,9 @@ class Origin:
 class AuditLog:
     """Writes the audit trail; `clock` gives Unix seconds."""
 
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    def __init__(self, *, clock: Callable[[], float], meter: AuthMeter) -> None:
         self._clock = clock
+        self._meter = meter
 
     def login_succeeded(self, origin: Origin, *, login: str, user_id: str) -> None:
         self._write(logging.INFO, "login_succeeded", origin, user=login, user_id=user_id)
@@ -56,6 +58,7 @@ class AuditLog:
         self._write(logging.WARNING, "logout_refused", origin, user_id=user_id, reason=reason.value)
 
     def _write(self, level: int, event: str, origin: Origin, **details: str | None) -> None:
+        self._meter.count(event, details.get("reason"))
         if not LOGGER.isEnabledFor(level):
             return
         record = {

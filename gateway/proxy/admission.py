@@ -52,6 +52,10 @@ class Admission:
         self.known_users = VerifiedTokens(max_tokens=max_tokens)
         self._stateless = VerifiedTokens(max_tokens=max_tokens)
 
+    @property
+    def caches(self) -> tuple[VerifiedTokens, VerifiedTokens]:
+        return self.known_users, self._stateless
+
     def recognise(
         self, policy: RoutePolicy, token_fields: list[bytes] | None, now: float
     ) -> Principal | UnknownUser | None:

@@ -26,6 +26,10 @@ class ConnectionCaps:
         return connections < self._total
 
     @property
+    def total(self) -> int:
+        return self._total
+
+    @property
     def share(self) -> int:
         """How many idle connections have to go at once when there is no more room."""
         return self._total // 64 or 1

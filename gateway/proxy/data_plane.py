@@ -15,6 +15,7 @@ from gateway.http.cors import CorsPolicy
 from gateway.http.forwarding import TrustedProxies, connection_origin
 from gateway.http.replies import Replies
 from gateway.observability.access_log import AccessLog
+from gateway.observability.meters import RouteMeter
 from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.connection_caps import ConnectionCaps
@@ -56,6 +57,7 @@ class DataPlane:
         rules: PlaneRules,
         caps: ConnectionCaps,
         access_log: AccessLog | None,
+        unrouted: RouteMeter,
         long_exchanges: LongExchanges,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
@@ -72,6 +74,7 @@ class DataPlane:
         self.now = loop.time
         self.is_draining = False  # from the moment on when the gateway is told to stop
         self._access_log = access_log
+        self._unrouted = unrouted
         self._trusted_preparation = rules.trusted_preparation
         self._caps = caps
         self._connections: dict[ClientConnection, None] = {}  # a set that knows who came first
@@ -147,14 +150,38 @@ class DataPlane:
 
     def on_tunnel_end(self, tunnel: Tunnel) -> None:
         self.long_exchanges.discard(tunnel)
+        exchange, plan = tunnel.exchange, tunnel.plan
+        if plan is not None:
+            plan.meter.count(exchange.request.method, exchange.status, exchange.reason)
         if self._access_log is not None:
             _log(self._access_log, tunnel.exchange, self.now(), tunnel)
 
     def on_exchange_end(self, exchange: Exchange) -> None:
         if self.long_exchanges.watched:
             self.long_exchanges.discard(exchange)
+        now, plan, reason = self.now(), exchange.plan, exchange.reason
+        meter = self._unrouted if plan is None else plan.meter
+        meter.observe(exchange.request.method, exchange.status, reason, now - exchange.started_at)
+        if plan is not None:
+            if exchange.answered_at is not None:
+                plan.pool.meter.answered(exchange.answered_at - exchange.sent_at)
+            if reason is not None:
+                plan.pool.meter.ended(reason)
         if self._access_log is not None:
-            _log(self._access_log, exchange, self.now())
+            _log(self._access_log, exchange, now)
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    @property
+    def connections_limit(self) -> int:
+        return self._caps.total
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have begun and not ended: a walk, so that no request has to be counted twice."""
+        return sum(type(connection.exchange) is Exchange for connection in self._connections)
 
     def begin_draining(self) -> None:
         """Be not ready, and end each connection with its next answer. New ones are still welcome."""

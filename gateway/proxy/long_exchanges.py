@@ -64,6 +64,10 @@ class LongExchanges:
     def __repr__(self) -> str:
         return f"<LongExchanges watched={len(self.watched)} tunnels={len(self._tunnels)}>"
 
+    @property
+    def tunnels(self) -> int:
+        return len(self._tunnels)
+
     # What the exchanges say
 
     def watch(self, exchange: LongExchange) -> None:

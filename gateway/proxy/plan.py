@@ -8,6 +8,7 @@ from gateway.http.cors import CorsPolicy
 from gateway.http.prefixes import PrefixReplacement
 from gateway.http.targets import Target
 from gateway.http.upgrades import HandshakeReader
+from gateway.observability.meters import RouteMeter
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.types import UNLIMITED_BYTES, Oddity
 
@@ -27,9 +28,9 @@ class RoutePlan:
     """One route, ready to use.
 
     `name` is the configured path, which begins with a slash, or that of one of the gateway's own endpoints, which does
-    not. `host` is the upstream's own Host, None to pass the client's. `keeps_token` passes the token field on.
-    `reaches_endpoints` marks the gateway's own application, which alone is told the client's address.
-    `cors` answers browsers, None leaves that to the backend. `max_body_bytes` bounds request bodies.
+    not. `meter` counts its requests. `host` is the upstream's own Host, None to pass the client's. `keeps_token` passes
+    the token field on. `reaches_endpoints` marks the gateway's own application, which alone is told the client's
+    address. `cors` answers browsers, None leaves that to the backend. `max_body_bytes` bounds request bodies.
     `allowed_oddities` may stand in its paths. `prefix_replacement` makes the upstream's path; None passes it as it is.
     `rate_limit` None lets everybody ask as often as he likes. `websocket` None passes no upgrade on.
     `outlives_token`: tunnels and event streams go on when their token ends.
@@ -38,6 +39,7 @@ class RoutePlan:
     name: str
     policy: RoutePolicy
     pool: UpstreamPool
+    meter: RouteMeter
     host: bytes | None = None
     keeps_token: bool = False
     reaches_endpoints: bool = False

@@ -17,6 +17,7 @@ from typing import Final
 
 from gateway.errors import Reason, Refused
 from gateway.http.responses import ResponseReader
+from gateway.observability.meters import UpstreamMeter
 from gateway.proxy.balancer import NOBODY, Balance
 from gateway.proxy.server_health import HealthRules
 from gateway.proxy.upstream_connection import ConnectionOwner, UpstreamConnection
@@ -51,8 +52,10 @@ class UpstreamPool:
         limits: ConnectionLimits,
         rules: HealthRules,
         reader: ResponseReader,
+        meter: UpstreamMeter,
     ) -> None:
         self.name = name
+        self.meter = meter
         self.host = servers[0].host
         self.send_timeout = timeouts.send
         self.response_timeout = timeouts.response
@@ -75,6 +78,10 @@ class UpstreamPool:
     @property
     def has_waiters(self) -> bool:
         return bool(self._waiters)
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiters)
 
     # Connections
 
@@ -189,6 +196,7 @@ class UpstreamPool:
 
     def on_failure(self, server: UpstreamServer, reason: Reason) -> None:
         """A connection could not be opened, or a request failed in a way that speaks of the server."""
+        self.meter.failed(server.label, reason)
         if server.health.failures and not server.is_being_tried:
             return  # known already: requests from before, or attempts because nobody is live
         was_up = server.health.is_up

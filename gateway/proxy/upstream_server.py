@@ -102,6 +102,10 @@ class UpstreamServer:
         return len(self._connections) - len(self._idle)
 
     @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
     def has_room(self) -> bool:
         return self._max_open is None or bool(self._idle) or len(self._connections) < self._max_open
 

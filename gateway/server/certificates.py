@@ -40,6 +40,7 @@ class Certificates:
         self._key = key
         self._min_version = min_version
         self._seen = self._version()
+        self.ends_at = datetime.max.replace(tzinfo=UTC)  # until one is loaded, in the next line
         self.context = self._load()
 
     async def follow(self) -> None:
@@ -86,6 +87,7 @@ class Certificates:
         if ends_at < datetime.now(UTC):
             # Not refused: clients that find it expired can still be told so by it, and a start would fail for them all.
             logger.warning("certificate_expired %s", ends_at.isoformat())
+        self.ends_at = ends_at
         logger.info("certificate_loaded valid until %s", ends_at.isoformat())
         return context
 

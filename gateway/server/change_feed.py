@@ -48,7 +48,12 @@ class ChangeFeed:
     @property
     def is_current(self) -> bool:
         """Whether what is known here is what the store says, about a second ago at most."""
-        return self._is_reachable and self._clock() - self._caught_up_at < _STALE_SECONDS
+        return self._is_reachable and self.staleness < _STALE_SECONDS
+
+    @property
+    def staleness(self) -> float:
+        """Seconds since what is known here was what the store says."""
+        return self._clock() - self._caught_up_at
 
     async def catch_up(self) -> None:
         """Read everything up to now. Raises `StoreUnavailable`."""

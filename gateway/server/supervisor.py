@@ -43,8 +43,9 @@ _KILL_AFTER: Final = 5.0  # beyond the time to drain; a worker that is still the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """What a worker is given: its ports, the end of the lifeline to watch, and whom to tell that it serves."""
+    """What a worker is given: its seat (from 0) and ports, the lifeline's end to watch, whom to tell that it serves."""
 
+    seat: int
     ports: Ports
     lifeline: int
     tell_serving: Callable[[], None]
@@ -159,6 +160,7 @@ class Supervisor:
             self._release(but_for=seat)
             os.close(status)
             post = Post(
+                seat=seat.number - 1,
                 ports=seat.ports,
                 lifeline=self._lifeline,
                 tell_serving=lambda: _tell(status_end),

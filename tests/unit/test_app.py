@@ -165,7 +165,7 @@ async def test_sockets_that_it_is_given_are_its_own(world: World, client: aiohtt
     (ports,) = open_ports(world.document().config)
     port = ports.clients[0].getsockname()[1]
     gateway = world.gateway(port=1)  # which it does not look at
-    gateway.listen_on(ports)
+    gateway.take_seat(0, ports)
     async with gateway:
         assert gateway.url == f"http://127.0.0.1:{port}"
         assert (await client.get(f"{gateway.url}/open")).status == 200
@@ -207,7 +207,7 @@ async def test_a_start_that_fails_leaves_nothing(world: World) -> None:
     (ports,) = open_ports(world.document().config)
     before = asyncio.all_tasks()
     gateway = world.gateway()
-    gateway.listen_on(ports)
+    gateway.take_seat(0, ports)
     with pytest.raises(StoreUnavailable):
         await gateway.__aenter__()
     assert {sock.fileno() for sock in ports} == {-1}

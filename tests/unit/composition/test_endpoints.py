@@ -13,6 +13,7 @@ from gateway.composition.endpoints import build_endpoints, build_hashing
 from gateway.composition.state import open_state, open_users
 from gateway.composition.tokens import build_issuer, build_verifier, keyring_of
 from tests.unit.composition.documents import KEY, document_with
+from tests.unit.metering import new_meters
 
 CHEAP = "argon2: {time_cost: 1, memory_cost: 8KiB}"
 Connect = Callable[..., Awaitable[TestClient[Any, Any]]]
@@ -48,6 +49,7 @@ async def connect(tmp_path: Path, aiohttp_client: Any) -> Any:
                 issuer=build_issuer(config, keyring),
                 revocations=RevocationList() if revocations is None else revocations,
                 keyring=keyring,
+                meters=new_meters(),
             )
         )
         return client

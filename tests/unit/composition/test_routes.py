@@ -16,6 +16,7 @@ from gateway.proxy.plan import RoutePlan
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.types import UNLIMITED_BYTES, Oddity, Principal
 from tests.unit.composition.documents import config_with
+from tests.unit.metering import Metering
 
 ORIGIN = b"https://app.example.org"
 ENDPOINTS = ("/api/token", "/api/token/refresh", "/api/token/verify", "/api/token/blacklist")
@@ -26,13 +27,16 @@ class Table:
 
     def __init__(self, config: Config) -> None:
         reader = ResponseReader(uses=ResponseFieldUses())
+        self.metering = Metering()
+        meters = self.metering.meters
         self.pools = {
-            name: build_pool(name, upstream, tls=None, reader=reader) for name, upstream in config.upstreams.items()
+            name: build_pool(name, upstream, tls=None, reader=reader, meters=meters)
+            for name, upstream in config.upstreams.items()
         }
-        self.endpoints = build_pool("endpoints", config.upstreams["app"], tls=None, reader=reader)
+        self.endpoints = build_pool("endpoints", config.upstreams["app"], tls=None, reader=reader, meters=meters)
         self.cors = None if config.cors is None else build_cors(config.cors)
         self.routes: RouteTable[RoutePlan] = build_routes(
-            config, pools=self.pools, endpoints=self.endpoints, cors=self.cors
+            config, pools=self.pools, endpoints=self.endpoints, cors=self.cors, meters=meters
         )
 
     def plan(self, path: str) -> RoutePlan:

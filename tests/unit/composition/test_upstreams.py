@@ -18,6 +18,7 @@ from gateway.http.responses import ResponseReader
 from gateway.proxy.upstream_pool import UpstreamPool
 from tests.certificates import write_pair
 from tests.unit.composition.documents import config_with
+from tests.unit.metering import new_meters
 
 MakeServer = Callable[..., Awaitable[int]]
 READER = ResponseReader(uses=ResponseFieldUses())
@@ -36,7 +37,7 @@ def closing(pool: UpstreamPool) -> Iterator[UpstreamPool]:
 
 
 def pool_of(yaml: str, tls: ssl.SSLContext | None = None) -> UpstreamPool:
-    return build_pool("app", upstream(yaml), tls=tls, reader=READER)
+    return build_pool("app", upstream(yaml), tls=tls, reader=READER, meters=new_meters())
 
 
 class Backend(asyncio.Protocol):
@@ -157,7 +158,7 @@ async def test_the_next_server_is_chosen_as_configured(make_server: MakeServer, 
 
 async def test_checks_are_there_where_a_path_is() -> None:
     silent, asked = upstream("{servers: [http://a]}"), upstream("{servers: [http://a], health: {path: /up}}")
-    with closing(build_pool("app", asked, tls=None, reader=READER)) as pool:
+    with closing(build_pool("app", asked, tls=None, reader=READER, meters=new_meters())) as pool:
         assert build_checks(pool, silent, reader=READER) is None
         assert build_checks(pool, asked, reader=READER) is not None
 
@@ -166,7 +167,7 @@ async def test_the_application_is_an_upstream_like_any_other() -> None:
     runner = web.AppRunner(web.Application())
     await runner.setup()
     try:
-        with closing(build_endpoints_pool(runner, Users(sqlite="x"), reader=READER)) as pool:
+        with closing(build_endpoints_pool(runner, Users(sqlite="x"), reader=READER, meters=new_meters())) as pool:
             assert (pool.name, pool.host) == ("endpoints", b"gateway")
             (await pool.open()).close()
     finally:

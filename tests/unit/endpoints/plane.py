@@ -21,10 +21,12 @@ from gateway.auth.verifier import TokenVerifier
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.connection import Connection
 from gateway.endpoints.hashing import HashingPool
+from gateway.observability.audit import AuditLog
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
 from gateway.types import Secret, User
 from gateway.users.sqlite import SqliteUserDirectory
+from tests.unit.metering import new_meters
 
 T = TypeVar("T")
 
@@ -141,6 +143,7 @@ class Neighbours:
             ),
             revocations=self.revocations,
             settings=EndpointSettings(**({"session_lifetime": 86400, "leeway": self.leeway} | PATHS | self.settings)),
+            audit=AuditLog(clock=self.clock, meter=new_meters().auth()),
             clock=self.clock,
         )
 

@@ -12,6 +12,11 @@ from gateway.endpoints.admin import OK, build_admin_application
 FIXED = {"Content-Type": "application/json", "Cache-Control": "no-store", "Connection": "close", "Server": None}
 
 
+async def show_accept(accept: str) -> tuple[bytes, str]:
+    """Metrics that say what was asked for."""
+    return b"accept " + accept.encode(), "text/plain; version=0.0.4; charset=utf-8"
+
+
 class Parts:
     """Two parts of a process, well until somebody says otherwise."""
 
@@ -19,7 +24,8 @@ class Parts:
         self.state = self.drain = OK
 
     def application(self) -> web.Application:
-        return build_admin_application(readiness={"state": lambda: self.state, "drain": lambda: self.drain})
+        readiness = {"state": lambda: self.state, "drain": lambda: self.drain}
+        return build_admin_application(readiness=readiness, scrape=show_accept)
 
 
 @pytest.fixture
@@ -61,6 +67,13 @@ async def test_verbose_names_each_part_when_all_is_well_too(client: TestClient) 
     assert await answer.json() == {"status": OK, "checks": {"state": OK, "drain": OK}}
 
 
+async def test_metrics_are_what_the_scrape_gives_in_its_own_type(client: TestClient) -> None:
+    answer = await client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert (answer.status, await answer.text()) == (200, "accept application/openmetrics-text")
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+    assert {name: answer.headers.get(name) for name in FIXED} == {**FIXED, "Content-Type": content_type}
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -69,6 +82,8 @@ async def test_verbose_names_each_part_when_all_is_well_too(client: TestClient) 
         ("GET", "/healthz/x"),
         ("GET", "/api/token/"),
         ("POST", "/healthz"),
+        ("POST", "/metrics"),
+        ("GET", "/metrics/"),
         ("DELETE", "/readyz"),
         ("OPTIONS", "/healthz"),
         ("OPTIONS", "/"),

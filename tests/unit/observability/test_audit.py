@@ -5,13 +5,14 @@ import pytest
 
 from gateway.errors import Reason
 from gateway.observability.audit import LOGGER, MAX_TEXT_CHARS, AuditLog, Origin
+from tests.unit.metering import new_meters
 
 ORIGIN = Origin(client_address="192.0.2.7", request_id="r-1")
 
 
 @pytest.fixture
 def audit() -> AuditLog:
-    return AuditLog(clock=lambda: 1_800_000_000.25)
+    return AuditLog(clock=lambda: 1_800_000_000.25, meter=new_meters().auth())
 
 
 def written(caplog: pytest.LogCaptureFixture) -> list[tuple[int, dict[str, str]]]:

@@ -5,7 +5,6 @@ Everything in it is the real thing but for the two ends: transports without sock
 
 import asyncio
 import contextlib
-import functools
 import io
 import json
 import logging
@@ -35,6 +34,7 @@ from gateway.http.routes import RouteTable
 from gateway.http.targets import Target
 from gateway.http.upgrades import HandshakeReader
 from gateway.observability.access_log import AccessLog
+from gateway.observability.meters import UNROUTED
 from gateway.proxy.admission import Admission
 from gateway.proxy.balancer import round_robin
 from gateway.proxy.connection_caps import ConnectionCaps
@@ -46,6 +46,7 @@ from gateway.proxy.server_health import HealthRules
 from gateway.proxy.upstream_pool import ExchangeTimeouts, UpstreamPool
 from gateway.proxy.upstream_server import ConnectionLimits, ServerAddress
 from gateway.types import Access, Secret, User
+from tests.unit.metering import Metering
 from tests.unit.proxy.transports import Clock, Listening, Peer, connect, settle
 from tests.unit.proxy.wire import ALICE, BOB, EPOCH, KEY, OK, ORIGIN, bearer, request
 
@@ -136,6 +137,7 @@ class World:
         self.app = self.backends[0]
         self.endpoints = Listening()
         self.clients: list[Peer] = []
+        self.metering = Metering()
         self._reader = ResponseReader(uses=ResponseFieldUses())
         self.pool = self._pool("app", self.backends)
         self._endpoints_pool = self._pool("endpoints", [self.endpoints])
@@ -170,6 +172,7 @@ class World:
             rules=rules,
             caps=ConnectionCaps(total=max_connections, per_address=max_per_address, exempt=proxies),
             access_log=self._access_log if has_log else None,
+            unrouted=self.metering.meters.route(UNROUTED),
             long_exchanges=self.long_exchanges,
             clock=self.unix_time,
             loop=loop,
@@ -199,6 +202,7 @@ class World:
             ),
             rules=HealthRules(falls=1, rises=1, pause=100_000, max_pause=100_000),
             reader=self._reader,
+            meter=self.metering.meters.upstream(name),
         )
 
     def _admission(self) -> Admission:
@@ -229,7 +233,10 @@ class World:
             max_per_user=1,
             max_message_bytes=1000,
         )
-        plan = functools.partial(RoutePlan, pool=self.pool)
+
+        def plan(name: str, **options: Any) -> RoutePlan:
+            return RoutePlan(name=name, pool=self.pool, meter=self.metering.meters.route(name), **options)
+
         prefixes = {
             "/open": plan(name="/open", policy=public),
             "/app": plan(name="/app", policy=required),
@@ -257,7 +264,10 @@ class World:
             "/stumbling": plan(name="/stumbling", policy=public, cors=Stumbling(**CORS_OPTIONS)),
             "/ws": plan(name="/ws", policy=RoutePolicy(access=Access.REQUIRED, is_stateless=True), websocket=sockets),
         }
-        endpoints = RoutePlan(name="obtain", policy=public, pool=self._endpoints_pool, reaches_endpoints=True)
+        obtain = self.metering.meters.route("obtain")
+        endpoints = RoutePlan(
+            name="obtain", policy=public, pool=self._endpoints_pool, meter=obtain, reaches_endpoints=True
+        )
         return RouteTable(exact={"/api/token/": endpoints}, prefixes=prefixes)
 
     # What happens in it

@@ -16,6 +16,7 @@ from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.sqlite_file import SqliteFile
 from gateway.types import Access, Principal, Revocation, RevokedKind, User
 from gateway.users.sqlite import SqliteUserDirectory
+from tests.unit.metering import new_meters
 
 NOW = 1_800_000_000
 
@@ -47,7 +48,14 @@ def websocket_plan(max_per_user: int = 2) -> WebSocketPlan:
 def route_plan(*, stateless: bool = False, outlives: bool = False) -> RoutePlan:
     policy = RoutePolicy(access=Access.REQUIRED, is_stateless=stateless)
     # No request ever asks for an upstream here.
-    return RoutePlan(name="/", policy=policy, pool=None, websocket=websocket_plan(), outlives_token=outlives)  # type: ignore[arg-type]
+    return RoutePlan(
+        name="/",
+        policy=policy,
+        pool=None,  # type: ignore[arg-type]
+        meter=new_meters().route("/"),
+        websocket=websocket_plan(),
+        outlives_token=outlives,
+    )
 
 
 class Stream:

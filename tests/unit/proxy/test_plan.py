@@ -9,11 +9,13 @@ from gateway.http.prefixes import PrefixReplacement
 from gateway.http.targets import parse_target
 from gateway.proxy.plan import RoutePlan
 from gateway.types import UNLIMITED_BYTES, Access
+from tests.unit.metering import new_meters
 
 
 def plan(methods: frozenset[str] | None = None, **options: Any) -> RoutePlan:
     pool: Any = None  # no request ever asks for one here
-    return RoutePlan(name="/app", policy=RoutePolicy(access=Access.PUBLIC, methods=methods), pool=pool, **options)
+    policy, meter = RoutePolicy(access=Access.PUBLIC, methods=methods), new_meters().route("/app")
+    return RoutePlan(name="/app", policy=policy, pool=pool, meter=meter, **options)
 
 
 @pytest.mark.parametrize(

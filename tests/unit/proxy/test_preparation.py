@@ -14,6 +14,7 @@ from gateway.http.upgrades import HandshakeReader
 from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.proxy.preparation import Preparation
 from gateway.types import Access, Oddity
+from tests.unit.metering import new_meters
 
 
 class Pool:
@@ -24,8 +25,8 @@ class Pool:
 
 def plan(**options: Any) -> RoutePlan:
     pool: Any = Pool()
-    policy = RoutePolicy(access=Access.REQUIRED)
-    return RoutePlan(name="/app", policy=policy, pool=pool, cors=None, max_body_bytes=2**60, **options)
+    policy, meter = RoutePolicy(access=Access.REQUIRED), new_meters().route("/app")
+    return RoutePlan(name="/app", policy=policy, pool=pool, meter=meter, cors=None, max_body_bytes=2**60, **options)
 
 
 APP = plan()

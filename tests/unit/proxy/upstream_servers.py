@@ -14,6 +14,7 @@ from gateway.proxy.upstream_connection import UpstreamConnection
 from gateway.proxy.upstream_pool import ExchangeTimeouts, UpstreamPool
 from gateway.proxy.upstream_server import ConnectionLimits, ServerAddress
 from gateway.server.dialling import tcp_connector
+from tests.unit.metering import new_meters
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -140,6 +141,7 @@ async def running(
         limits=connections or limits(),
         rules=HealthRules(falls=1, rises=1, pause=pause, max_pause=60.0),
         reader=reader(),
+        meter=new_meters().upstream("app"),
     )
     try:
         yield pool, backends

@@ -14,6 +14,10 @@ from gateway.server.sockets import open_sockets
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+async def no_metrics(_accept: str) -> tuple[bytes, str]:
+    return b"", "text/plain"
+
+
 class Place:
     """A listener and who connects to it."""
 
@@ -22,7 +26,7 @@ class Place:
         self.port: int = self.sockets[0].getsockname()[1]
         self.listener = AdminListener(
             sockets=self.sockets,
-            application=build_admin_application(readiness={}),
+            application=build_admin_application(readiness={}, scrape=no_metrics),
             connection_timeout=connection_timeout,
         )
 

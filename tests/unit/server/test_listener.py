@@ -30,6 +30,7 @@ from gateway.server import listener as listener_module
 from gateway.server.listener import Listener
 from gateway.server.sockets import open_sockets
 from tests.certificates import Pair, write_pair
+from tests.unit.metering import new_meters
 
 REQUEST = b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n"
 V1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 51234 443\r\n"
@@ -64,7 +65,7 @@ async def running_plane(folder: Path, *, total: int = 100, per_address: str = "n
         text = CONFIGURATION.format(port=port, folder=folder, total=total, per_address=per_address)
         document = loads(text, "c.yaml", {"KEY": KEY})
         config = document.config
-        pool = build_pool("app", config.upstreams["app"], tls=None, reader=responses)
+        pool = build_pool("app", config.upstreams["app"], tls=None, reader=responses, meters=new_meters())
         async with open_state(config) as state:
             long_exchanges = LongExchanges(
                 revocations=revocations, directory=state.directory, clock=time.time, loop=loop
@@ -75,11 +76,12 @@ async def running_plane(folder: Path, *, total: int = 100, per_address: str = "n
                 revocations=revocations,
                 directory=state.directory,
             )
-            routes = build_routes(config, pools={"app": pool}, endpoints=pool, cors=None)
+            routes = build_routes(config, pools={"app": pool}, endpoints=pool, cors=None, meters=new_meters())
             plane = DataPlane(
                 rules=build_rules(config, admission=admission, routes=routes, cors=None),
                 caps=build_caps(config),
                 access_log=None,
+                unrouted=new_meters().route("unrouted"),
                 long_exchanges=long_exchanges,
                 clock=time.time,
                 loop=loop,
