@@ -5,15 +5,18 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from aiohttp import web
 
+from gateway.auth.foreign_issuer import ForeignIssuer, ForeignIssuers
 from gateway.auth.revocation import RevocationList
 from gateway.composition.credentials import Credentials, read_credentials
 from gateway.composition.data_plane import build_admission, build_caps, build_rules
 from gateway.composition.endpoints import build_endpoints, build_hashing
+from gateway.composition.foreign_issuers import build_foreign_issuers, build_issuer_keys
 from gateway.composition.metrics import Measured, Scrape, build_exposition, sources
 from gateway.composition.ports import open_ports
 from gateway.composition.routes import build_cors, build_routes
@@ -44,6 +47,8 @@ from gateway.server.drain import drain
 from gateway.server.listener import Listener
 from gateway.server.sockets import Ports, Sockets
 from gateway.tasks import spawn
+
+_ISSUER_PATIENCE: Final = 3.0  # seconds
 
 
 def build(document: Document, *, seats: int = 1) -> "Gateway":
@@ -107,9 +112,15 @@ class Gateway:
         ports = self._take_ports()
         tally = self._begin_tally()
         state = await self._exit.enter_async_context(open_state(config))
+        issuers = build_foreign_issuers(config)
         admission = build_admission(
-            config, verifier=self._verifier, revocations=self._revocations, directory=state.directory
+            config,
+            verifier=self._verifier,
+            foreign=ForeignIssuers(issuers.values()) if issuers else None,
+            revocations=self._revocations,
+            directory=state.directory,
         )
+        await self._start_issuer_keys(issuers, admission)
         long_exchanges = LongExchanges(
             revocations=self._revocations, directory=state.directory, clock=time.time, loop=loop
         )
@@ -165,6 +176,21 @@ class Gateway:
         sampler = Sampler(tally, sources(measured))
         self._exit.callback(spawn(sampler.follow(), name="metrics").cancel)
         return Scrape(sampler, self._exposition or build_exposition(self._regions))
+
+    async def _start_issuer_keys(self, issuers: Mapping[str, ForeignIssuer], admission: Admission) -> None:
+        """Waits for the first ones, so that their tokens pass from the first request on, but not for long."""
+        followed = build_issuer_keys(
+            self._config,
+            issuers,
+            contexts=self._credentials.issuer_contexts,
+            on_keys_gone=admission.forget_tokens,
+        )
+        for keys in followed:
+            self._exit.callback(spawn(keys.follow(), name="issuer_keys").cancel)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ISSUER_PATIENCE):
+                for keys in followed:
+                    await keys.wait()
 
     async def _start_change_feed(self, state: State, admission: Admission, long_exchanges: LongExchanges) -> ChangeFeed:
         feed = ChangeFeed(

@@ -61,6 +61,7 @@ class Reason(StrEnum):
 
     # "Cannot tell" is never 401 and never a pass.
     STORE_UNAVAILABLE = "store_unavailable"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
     OVERLOADED = "overloaded"
     UPSTREAM_BUSY = "upstream_busy"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
@@ -169,6 +170,9 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.NO_ACTIVE_ACCOUNT: _unauthenticated("No active account found for the given token.", None),
     Reason.STORE_UNAVAILABLE: _own(
         503, Reason.STORE_UNAVAILABLE, "The gateway cannot check this right now. Try again."
+    ),
+    Reason.ISSUER_UNAVAILABLE: _own(
+        503, Reason.ISSUER_UNAVAILABLE, "The gateway cannot check this right now. Try again."
     ),
     Reason.OVERLOADED: _own(503, Reason.OVERLOADED, "The gateway is too busy for this right now. Try again."),
     Reason.UPSTREAM_UNREACHABLE: _own(502, Reason.UPSTREAM_UNREACHABLE, "The backend cannot be reached."),

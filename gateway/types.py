@@ -79,7 +79,8 @@ class Principal:
     """The user whom a verified access token stands for, prepared for the hot path.
 
     `expires_at` is Unix time in seconds, leeway included: dead when `expires_at <= now`. `identity` is the ready-made
-    identity field lines for the upstream head, CRLF between them.
+    identity field lines for the upstream head, CRLF between them. `is_local` is false for a user whom the user
+    directory does not know, and is not asked about.
     """
 
     user_id: str
@@ -88,6 +89,7 @@ class Principal:
     expires_at: float
     roles: frozenset[str]
     identity: bytes
+    is_local: bool = True
 
 
 @unique

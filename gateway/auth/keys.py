@@ -287,7 +287,7 @@ def _private_key(algorithm: str, text: str) -> PrivateKey:
         _refuse_signing_key(_why_no_private_key(algorithm, pem))
     if not isinstance(key, PrivateKey):
         _refuse_signing_key(f"The signing key is of a kind that tokens are not signed with; {_GENERATE}.")
-    fault = _misfit(algorithm, key)
+    fault = misfit(algorithm, key)
     if fault:
         _refuse_signing_key(f"The signing key {fault}; {_GENERATE}.")
     return key
@@ -324,13 +324,13 @@ def _public_key(algorithm: str, text: str) -> PublicKey:
         ) from None
     if not isinstance(key, PublicKey):
         raise KeyRefused("verifying_key", "The verifying key is of a kind that tokens are not signed with; remove it.")
-    fault = _misfit(algorithm, key)
+    fault = misfit(algorithm, key)
     if fault:
         raise KeyRefused("verifying_key", f"The verifying key {fault}; remove verifying_key to have it derived.")
     return key
 
 
-def _misfit(algorithm: str, key: PrivateKey | PublicKey) -> str | None:
+def misfit(algorithm: str, key: PrivateKey | PublicKey) -> str | None:
     """Why this key is not one of the algorithm, as the end of a sentence; None when it fits."""
     if algorithm in _RSA_ALGORITHMS:
         if not isinstance(key, RSAPrivateKey | RSAPublicKey):

@@ -53,6 +53,8 @@ class VerifiedTokens:
             self._old = self._young
             self._young = {}
         self._young[token] = principal
+        if not principal.is_local:
+            return
         if len(self._users) >= 2 * self._generation_size:
             self._users.clear()
         self._users.add(principal.user_id)

@@ -26,9 +26,8 @@ import json
 import math
 import re
 from binascii import a2b_base64
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from gateway.auth.keyring import Keyring
 from gateway.auth.keys import Key
 from gateway.errors import Reason, Refused
 from gateway.types import Claims
@@ -54,6 +53,13 @@ _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _USER_ID: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+class KeySource(Protocol):
+    """Where the keys are: our keyring, or what a foreign issuer published."""
+
+    def find(self, kid: str | None, algorithm: str) -> Key | None:
+        """The one key that may have signed a token with this header. Its own algorithm is yet to be compared."""
+
+
 class TokenVerifier:
     """Reads tokens of one keyring.
 
@@ -64,7 +70,7 @@ class TokenVerifier:
     def __init__(
         self,
         *,
-        keyring: Keyring,
+        keyring: KeySource,
         leeway: float,
         audience: tuple[str, ...],
         issuer: str | None,
@@ -74,7 +80,7 @@ class TokenVerifier:
     ) -> None:
         self._keyring = keyring
         self._known_headers: dict[bytes, Key] = {}
-        self._leeway = leeway
+        self.leeway = leeway
         self._audience = frozenset(audience)
         self._issuer = issuer
         self._user_id_claim = user_id_claim
@@ -144,17 +150,17 @@ class TokenVerifier:
         header, _, payload = signed.partition(b".")
         known = self._known_headers.get(header)
         key = self._key_of(header) if known is None else known
-        if not key.verifies(signed, _decoded(signature)):
+        if not key.verifies(signed, decoded_segment(signature)):
             raise ValueError("bad signature")
         if known is None:
             # Kept only now that the signature is good, so that no stranger can turn them over.
             if len(self._known_headers) >= _MAX_KNOWN_HEADERS:
                 self._known_headers.clear()
             self._known_headers[header] = key
-        return _json_object(_decoded(payload))
+        return json_object(decoded_segment(payload))
 
     def _key_of(self, segment: bytes) -> Key:
-        header = _json_object(_decoded(segment))
+        header = json_object(decoded_segment(segment))
         # RFC 7515 §4.1.11: we understand no extension, so none may be critical. RFC 7797 §6: nor is `b64` false.
         if "crit" in header or header.get("b64", True) is not True:
             raise ValueError("a critical extension")
@@ -168,11 +174,11 @@ class TokenVerifier:
 
     def _check_times(self, claims: dict[str, Any], now: float) -> None:
         for claim in ("iat", "nbf"):
-            if claim in claims and _seconds(claims[claim]) > now + self._leeway:
+            if claim in claims and _seconds(claims[claim]) > now + self.leeway:
                 raise Refused(Reason.TOKEN_INVALID)
         if "exp" in claims:
             expires_at = _seconds(claims["exp"])
-            if expires_at <= now - self._leeway:
+            if expires_at <= now - self.leeway:
                 raise Refused(Reason.TOKEN_EXPIRED)
             if expires_at >= _YEAR_10000:
                 raise Refused(Reason.TOKEN_INVALID)
@@ -191,7 +197,7 @@ class TokenVerifier:
                 raise Refused(Reason.TOKEN_INVALID)
 
 
-def _decoded(segment: bytes) -> bytes:
+def decoded_segment(segment: bytes) -> bytes:
     """The bytes of a base64url segment whose characters are checked. Raises ValueError if it is not canonical."""
     remainder = len(segment) % 4
     if segment[-1] not in _LAST_CHARACTERS[remainder]:
@@ -220,7 +226,7 @@ def _refuse_constant(text: str) -> float:
 _JSON: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
 
 
-def _json_object(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes) -> dict[str, Any]:
     """RFC 8259: UTF-8 without a byte order mark, one object."""
     text = data.decode("utf-8")
     value = _JSON.decode(text)

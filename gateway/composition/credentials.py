@@ -23,11 +23,12 @@ _MAX_KEY_BYTES: Final = 1024 * 1024  # with a certificate and its chain in the s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """`certificates` are the listener's, None without TLS; `upstream_contexts` are by the upstream's name."""
+    """`certificates` are the listener's, None without TLS; the contexts are by the name of upstream or issuer."""
 
     keyring: Keyring
     certificates: Certificates | None
     upstream_contexts: Mapping[str, ssl.SSLContext]
+    issuer_contexts: Mapping[str, ssl.SSLContext]
 
 
 def read_credentials(document: Document) -> Credentials:
@@ -36,6 +37,7 @@ def read_credentials(document: Document) -> Credentials:
         keyring=keyring_of(document),
         certificates=_certificates_of(document),
         upstream_contexts=_upstream_contexts_of(document),
+        issuer_contexts=_issuer_contexts_of(document),
     )
 
 
@@ -66,6 +68,22 @@ def _upstream_contexts_of(document: Document) -> Mapping[str, ssl.SSLContext]:
             contexts[name] = _client_context(upstream.tls, folder)
         except TlsRefused as refusal:
             problems.append(document.problem(f"upstreams.{name}.tls.{refusal.setting}", str(refusal)))
+    if problems:
+        raise ConfigError(problems)
+    return contexts
+
+
+def _issuer_contexts_of(document: Document) -> Mapping[str, ssl.SSLContext]:
+    """For the servers of foreign issuers; always verified."""
+    contexts: dict[str, ssl.SSLContext] = {}
+    problems: list[Problem] = []
+    folder = Path(document.file).parent
+    for name, entry in document.config.foreign_issuers.items():
+        ca = None if entry.ca is None else folder / entry.ca
+        try:
+            contexts[name] = client_context(ca=ca, certificate=None, key=None, is_verified=True)
+        except TlsRefused as refusal:
+            problems.append(document.problem(f"foreign_issuers.{name}.{refusal.setting}", str(refusal)))
     if problems:
         raise ConfigError(problems)
     return contexts

@@ -3,6 +3,7 @@
 from typing import Final
 
 from gateway.auth.bearer import BearerReader
+from gateway.auth.foreign_issuer import ForeignIssuers
 from gateway.auth.identity import MANAGED_FIELDS, IdentityRenderer, preset_fields
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
@@ -27,7 +28,12 @@ _CACHED_TOKENS: Final = 10_000  # about 1 KiB each
 
 
 def build_admission(
-    config: Config, *, verifier: TokenVerifier, revocations: RevocationList, directory: UserDirectory
+    config: Config,
+    *,
+    verifier: TokenVerifier,
+    foreign: ForeignIssuers | None = None,
+    revocations: RevocationList,
+    directory: UserDirectory,
 ) -> Admission:
     """What tells who asks, and what the backend is told of them."""
     names = config.tokens.claims
@@ -35,13 +41,13 @@ def build_admission(
     return Admission(
         bearer=BearerReader(schemes=config.bearer.schemes),
         verifier=verifier,
+        foreign=foreign,
         identity=IdentityRenderer(
             fields={**preset, **config.identity.fields},
             refuses_unsafe=config.identity.unsafe_values is UnsafeValue.REFUSE,
         ),
         revocations=revocations,
         directory=directory,
-        leeway=config.tokens.leeway,
         claim_names=(names.session_id, names.roles),
         max_tokens=_CACHED_TOKENS,
     )

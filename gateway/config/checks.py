@@ -35,6 +35,7 @@ def check(config: Config, findings: Findings) -> None:
     _check_tokens(config, findings)
     _check_guessing(config, findings)
     _check_claims(config, findings)
+    _check_foreign_issuers(config, findings)
     check_fields(config, findings)
     _check_costs(config, findings)
     _check_cors(config, findings)
@@ -208,6 +209,26 @@ def _check_claims(config: Config, findings: Findings) -> None:
         if member in config.login.response_fields:
             path = below("login.response_fields", member)
             findings.add(path, f"the member `{member}` of the log-in answer is the {member} token; choose another name")
+
+
+def _check_foreign_issuers(config: Config, findings: Findings) -> None:
+    """A token belongs to one issuer; and what of it the gateway decides on is said by one key of the file."""
+    names = config.tokens.claims
+    ours = {*_REGISTERED_CLAIMS, names.user_id, names.token_type, names.jti, names.session_id, names.roles}
+    first = {config.tokens.issuer: "tokens.issuer"}
+    for name, entry in config.foreign_issuers.items():
+        path = below("foreign_issuers", name)
+        issuer = below(path, "issuer")
+        if findings.is_sound(issuer, "tokens.issuer"):
+            if entry.issuer in first:
+                findings.add(issuer, f"is the same as {first[entry.issuer]}: nobody could tell whose a token is")
+            first.setdefault(entry.issuer, issuer)
+        for claim in entry.claims.extra:
+            if claim in ours:
+                findings.add(
+                    below(below(below(path, "claims"), "extra"), claim),
+                    f"the claim `{show(claim)}` has a meaning of its own; user id and roles are keys beside `extra`",
+                )
 
 
 def _check_costs(config: Config, findings: Findings) -> None:

@@ -28,6 +28,7 @@ class Form(StrEnum):
     ADDRESS = "an address"
     NETWORK = "a network"
     UPSTREAM_URL = "a URL"
+    HTTPS_URL = "an https URL"
     ORIGIN = "an origin"
     VARIABLE = "the name of an environment variable"
 
@@ -119,6 +120,20 @@ RULES: Final[Mapping[Form, tuple[Rule, ...]]] = {
             refusal="must be unix: and the absolute path of a socket, at most 107 characters of visible ASCII",
         ),
     ),
+    Form.HTTPS_URL: (
+        Rule(
+            pattern=r"https://[\s\S]*", refusal="must be https://host[:port]/path: keys are believed for the TLS alone"
+        ),
+        Rule(pattern=r"https://[^/?@]*(?:[/?][\s\S]*)?", refusal="must not hold a user name or password"),
+        Rule(
+            pattern=rf"https://{_HOST}(?::{_PORT})?(?:[/?][\s\S]*)?",
+            refusal="must have a host name or IP address, and where there is a port, one of 1 to 65535",
+        ),
+        Rule(
+            pattern=r"[!$-;=?-\[\]_a-z~]*",
+            refusal='must be visible ASCII without any of `#`, `"`, `<`, `>`, `\\`, `^`, `` ` ``, `{`, `|` and `}`',
+        ),
+    ),
     Form.ORIGIN: (
         Rule(
             pattern=rf"\*|[a-z][a-z0-9+.-]{{0,31}}://{_LOWER_HOST}(?::{_PORT})?",
@@ -150,7 +165,7 @@ def refusal(form: Form, text: str) -> str | None:
             return rule.refusal
     if form is Form.NETWORK:
         return _network_refusal(text)
-    if form in {Form.ADDRESS, Form.UPSTREAM_URL, Form.ORIGIN} and not _is_host_sound(text, form):
+    if form in {Form.ADDRESS, Form.UPSTREAM_URL, Form.HTTPS_URL, Form.ORIGIN} and not _is_host_sound(text, form):
         return "must hold a valid IPv6 address"
     return None
 
@@ -167,7 +182,7 @@ def _network_refusal(text: str) -> str | None:
 
 def _is_host_sound(text: str, form: Form) -> bool:
     """Whether an IPv6 address inside is one: what a pattern can hardly say."""
-    bracketed = re.search(r"\[(.*)\]", text)
+    bracketed = re.search(r"\[([^\]]*)\]", text.partition("?")[0])
     if bracketed is not None:
         address = bracketed[1]
     elif form is Form.ADDRESS and ":" in text:

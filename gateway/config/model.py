@@ -13,6 +13,7 @@ from gateway.config.metadata import doc
 from gateway.config.sections.admin import Admin
 from gateway.config.sections.cors import Cors
 from gateway.config.sections.drain import Drain
+from gateway.config.sections.foreign_issuers import ForeignIssuer
 from gateway.config.sections.guessing import Guessing
 from gateway.config.sections.identity import Identity
 from gateway.config.sections.limits import Limits
@@ -39,6 +40,10 @@ class Config:
         metadata=doc("Processes that serve; auto: one for each core that may be used.", minimum=1, maximum=256),
     )
     bearer: Bearer = field(default_factory=Bearer, metadata=doc("How an access token arrives."))
+    foreign_issuers: Mapping[str, ForeignIssuer] = field(
+        default_factory=dict,
+        metadata=doc("Other issuers, by a name of your choice, whose access tokens pass, too.", key_form=Form.NAME),
+    )
     login: Login = field(default_factory=Login, metadata=doc("The token endpoints."))
     guessing: Guessing = field(default_factory=Guessing, metadata=doc("How often passwords may be guessed."))
     identity: Identity = field(default_factory=Identity, metadata=doc("What the backend is told about the user."))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.auth.bearer import BearerReader
+from gateway.auth.foreign_issuer import ForeignIssuers
 from gateway.auth.identity import IdentityRenderer
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
@@ -26,7 +27,8 @@ class UnknownUser:
 class Admission:
     """Token → Principal, with a cache of verified tokens in front of the signature check and the user directory.
 
-    `leeway` in seconds is the verifier's own, needed again because expiry is checked on every request, cached or not.
+    `foreign` are issuers whose tokens count besides. Leeway is needed again because expiry is checked on every request,
+    cached or not.
     """
 
     def __init__(
@@ -34,19 +36,20 @@ class Admission:
         *,
         bearer: BearerReader,
         verifier: TokenVerifier,
+        foreign: ForeignIssuers | None = None,
         identity: IdentityRenderer,
         revocations: RevocationList,
         directory: UserDirectory,
-        leeway: float,
         claim_names: tuple[str, str],
         max_tokens: int,
     ) -> None:
         self._read_token: Callable[[list[bytes] | None], bytes | None] = bearer.read
         self._verifier = verifier
+        self._foreign = foreign
         self._identity = identity
         self._revocations = revocations
         self._directory = directory
-        self._leeway = leeway
+        self._leeway = verifier.leeway
         self._session_claim, self._roles_claim = claim_names
         # Two caches: on a stateless route a token counts whose user nobody has looked up.
         self.known_users = VerifiedTokens(max_tokens=max_tokens)
@@ -73,7 +76,7 @@ class Admission:
         if principal is None:
             epoch = tokens.epoch
             principal = self._verify(token, now)
-            if not policy.is_stateless and not tokens.has_user(principal.user_id):
+            if principal.is_local and not policy.is_stateless and not tokens.has_user(principal.user_id):
                 return UnknownUser(token, principal, epoch)
             tokens.put(token, principal, epoch=epoch)
         else:
@@ -94,8 +97,14 @@ class Admission:
         self.known_users.put(unknown.token, unknown.principal, epoch=unknown.epoch)
         return unknown.principal
 
+    def forget_tokens(self) -> None:
+        """A key is gone: what it signed must be checked again."""
+        self.known_users.clear()
+        self._stateless.clear()
+
     def _verify(self, token: bytes, now: float) -> Principal:
-        claims = self._verifier.decode(token, now)
+        foreign = None if self._foreign is None else self._foreign.find(token)
+        claims = (self._verifier if foreign is None else foreign).decode(token, now)
         token_id = self._verifier.token_id(claims)
         session_id = _text_or_none(claims.get(self._session_claim))
         # Before the type, as the library: an access token with a blacklisted id says so (contract §4).
@@ -110,6 +119,7 @@ class Admission:
             expires_at=int(claims["exp"]) + self._leeway,
             roles=_roles(claims, self._roles_claim),
             identity=self._identity.render(claims, user_id),
+            is_local=foreign is None or foreign.is_local,
         )
 
 

@@ -169,5 +169,6 @@ class LongExchanges:
 
 
 def _has_known_user(exchange: LongExchange) -> bool:
-    """Whether its route asks the directory at all."""
-    return exchange.plan is not None and not exchange.plan.policy.is_stateless
+    """Whether its route asks the directory at all, and the directory has a say about its user."""
+    principal, plan = exchange.principal, exchange.plan
+    return principal is not None and principal.is_local and plan is not None and not plan.policy.is_stateless

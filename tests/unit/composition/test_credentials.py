@@ -21,6 +21,7 @@ upstreams:
   other: {{servers: ["https://127.0.0.1:1"], tls: {{{other}}}}}
 routes: [{{path: /, upstream: plain}}]
 users: {{sqlite: unused.sqlite3}}
+foreign_issuers: {{corp: {{issuer: i, audience: [a], jwks_url: "https://i/", {issuer}}}}}
 """
 
 
@@ -29,8 +30,10 @@ def pair(tmp_path: Path) -> Pair:
     return write_pair(tmp_path, "own")
 
 
-def document(folder: Path, *, listen: str = "", tls: str = "", other: str = "", key: str = KEY) -> Document:
-    text = CONFIGURATION.format(listen=listen, tls=tls, other=other)
+def document(
+    folder: Path, *, listen: str = "", tls: str = "", other: str = "", issuer: str = "ca: null", key: str = KEY
+) -> Document:
+    text = CONFIGURATION.format(listen=listen, tls=tls, other=other, issuer=issuer)
     return loads(text, str(folder / "gateway.yaml"), {"KEY": key})
 
 
@@ -93,3 +96,12 @@ def test_s88_so_is_a_certificate_with_the_key_in_it(tmp_path: Path, pair: Pair) 
     both.chmod(0o644)
     (message,) = refusals(document(tmp_path, tls="certificate: both.pem"))
     assert message.startswith(f"5 upstreams.safe.tls.certificate: the file {both} is open to others")
+
+
+def test_an_issuer_is_believed_by_its_own_authorities(tmp_path: Path, pair: Pair) -> None:
+    context = read_credentials(document(tmp_path, issuer="ca: own.crt")).issuer_contexts["corp"]
+    (ours,) = context.get_ca_certs()
+    assert ours["subject"] == ((("commonName", "own"),),)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    (message,) = refusals(document(tmp_path, issuer="ca: nope.pem"))
+    assert message.startswith("9 foreign_issuers.corp.ca: ")

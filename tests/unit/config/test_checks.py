@@ -318,3 +318,21 @@ def test_waits_end_before_what_they_are_for_is_forgotten() -> None:
     assert paths(refusals(guessing="{longest_wait: 61m}")) == ["guessing.longest_wait"]
     assert refusals(guessing="{first_wait: 1h, longest_wait: 1h, forget_after: 1h}") == []
     assert paths(refusals(guessing="{first_wait: 16m, longest_wait: x}")) == ["guessing.longest_wait"]
+
+
+ISSUER = "issuer: '{}', audience: [a], jwks_url: 'https://i/keys'"
+
+
+def test_no_two_issuers_have_one_name_and_none_has_ours() -> None:
+    entries = ", ".join(f"{name}: {{{ISSUER.format(iss)}}}" for name, iss in (("a", "x"), ("b", "ours"), ("c", "x")))
+    assert refusals(foreign_issuers=f"{{{entries}}}", tokens=tokens("issuer: ours")) == [
+        "foreign_issuers.b.issuer: is the same as tokens.issuer: nobody could tell whose a token is",
+        "foreign_issuers.c.issuer: is the same as foreign_issuers.a.issuer: nobody could tell whose a token is",
+    ]
+
+
+@pytest.mark.parametrize("claim", ["exp", "iss", "aud", "uid", "roles", "token_type", "jti", "sid"])
+def test_a_further_claim_is_none_that_the_gateway_decides_on(claim: str) -> None:
+    entry = f"{{a: {{{ISSUER.format('x')}, claims: {{extra: {{{claim}: y, mail: email}}}}}}}}"
+    sentences = refusals(foreign_issuers=entry, tokens=tokens("claims: {user_id: uid}"))
+    assert paths(sentences) == [f"foreign_issuers.a.claims.extra.{claim}"]

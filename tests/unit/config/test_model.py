@@ -25,6 +25,7 @@ users: {sqlite: ./gateway.sqlite3}
 
 COMMENTED_OUT = {
     "cors",
+    "foreign_issuers",
     "listen.tls",
     "routes[].rate_limit",
     "routes[].websocket",
@@ -52,6 +53,7 @@ def test_what_the_example_has_commented_out_loads_too() -> None:
     config = loads(_with_all_sections(), "c.yaml", WITH_LAST_KEY).config
     assert config.cors == Config.__dataclass_fields__["cors"].type or config.cors is not None
     assert config.cors.allow_origins == ("https://app.example.org",)
+    assert config.foreign_issuers["company"].audience == ("https://api.example.org",)
     assert config.listen.tls is not None
     assert config.routes[0].websocket is not None
     assert [key.signing_key for key in config.tokens.further_keys] == [Secret("l" * 64)]
@@ -61,7 +63,10 @@ def test_every_key_is_in_the_example_with_its_default() -> None:
     tree = yaml.safe_load(_with_all_sections())
     for path, key in keys():
         value = tree
-        for step in path.replace("upstreams.NAME", "upstreams.backend").replace("[]", ".0").split("."):
+        example = path.replace("upstreams.NAME", "upstreams.backend").replace(
+            "foreign_issuers.NAME", "foreign_issuers.company"
+        )
+        for step in example.replace("[]", ".0").split("."):
             value = value[int(step)] if isinstance(value, list) else value[step]
         if key.is_required or isinstance(key.shape, Section) or path in COMMENTED_OUT:
             continue

@@ -220,7 +220,6 @@ class World:
             identity=IdentityRenderer(fields={}, refuses_unsafe=False),
             revocations=self.revocations,
             directory=self.directory,  # type: ignore[arg-type]
-            leeway=0,
             claim_names=("sid", "roles"),
             max_tokens=100,
         )

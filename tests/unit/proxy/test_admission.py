@@ -46,7 +46,6 @@ class World:
             identity=IdentityRenderer(fields={"X-Tenant": "tenant"}, refuses_unsafe=False),
             revocations=self.revocations,
             directory=self.directory,
-            leeway=leeway,
             claim_names=("sid", "roles"),
             max_tokens=10,
         )

@@ -255,3 +255,16 @@ async def test_a_stop_ends_tunnels_and_leaves_streams(world: World) -> None:
     world.exchanges.end_tunnels()
     assert tunnel.ended == anonymous.ended == [Reason.STOPPING]
     assert stream.ended == []
+
+
+async def test_who_is_none_of_the_directorys_users_is_not_looked_up(world: World) -> None:
+    """A user of another issuer, with the id of one of ours that is gone."""
+    theirs, ours = Stream(route_plan(), "99"), Stream(route_plan(), "99")
+    assert theirs.principal is not None
+    theirs.principal.is_local = False
+    for exchange in (theirs, ours):
+        world.exchanges.watch(exchange)
+    world.exchanges.on_users_changed({"99"})
+    await until(lambda: ours.ended == [Reason.USER_NOT_FOUND])
+    await sweeps()
+    assert theirs.ended == []
