@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,20 +16,18 @@ from aiohttp import web
 
 from gateway.auth.foreign_issuer import ForeignIssuer, ForeignIssuers
 from gateway.auth.revocation import RevocationList
-from gateway.composition.credentials import Credentials, read_credentials
-from gateway.composition.data_plane import build_admission, build_caps, build_rules
+from gateway.composition.blueprint import Blueprint, draw
+from gateway.composition.data_plane import build_admission, build_admission_rules, build_rules
 from gateway.composition.endpoints import build_endpoints, build_hashing
 from gateway.composition.foreign_issuers import build_foreign_issuers, build_issuer_keys
-from gateway.composition.metrics import Measured, Scrape, build_exposition, sources
+from gateway.composition.metrics import Measured, Metering, Scrape, build_exposition, open_metering, sources
 from gateway.composition.ports import open_ports
-from gateway.composition.routes import build_cors, build_routes
+from gateway.composition.routes import RouteCounts, build_cors, build_routes
 from gateway.composition.state import State, open_state
 from gateway.composition.tokens import build_issuer, build_verifier
-from gateway.composition.upstreams import build_checks, build_endpoints_pool, build_pool
+from gateway.composition.upstreams import RunningUpstream, Upstreams, build_endpoints_pool
 from gateway.config.load import Document
-from gateway.config.model import Config
 from gateway.config.sections.listen import Listen
-from gateway.config.sections.upstreams import Upstream
 from gateway.endpoints.admin import OK, build_admin_application
 from gateway.endpoints.connection import require_c_parsers
 from gateway.http.addresses import Networks
@@ -36,28 +37,27 @@ from gateway.observability.access_log import AccessLog
 from gateway.observability.families import LEVELS
 from gateway.observability.meters import UNROUTED, Meters
 from gateway.observability.sampler import Sampler
-from gateway.observability.tally import Tally, open_regions
+from gateway.observability.tally import Tally
 from gateway.proxy.admission import Admission
-from gateway.proxy.data_plane import DataPlane
+from gateway.proxy.data_plane import DataPlane, PlaneRules
 from gateway.proxy.long_exchanges import LongExchanges
-from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.server.admin_listener import AdminListener
+from gateway.server.certificates import ServerCertificate
 from gateway.server.change_feed import ChangeFeed
+from gateway.server.control_plane import ControlPlane
 from gateway.server.drain import drain
-from gateway.server.listener import Listener
+from gateway.server.listener import Listener, ListenerRules
 from gateway.server.sockets import Ports, Sockets
 from gateway.tasks import spawn
+
+logger: Final = logging.getLogger("gateway")
 
 _ISSUER_PATIENCE: Final = 3.0  # seconds
 
 
-def build(document: Document, *, seats: int = 1) -> "Gateway":
-    """Before the fork where there are several workers, each of which then takes one of the `seats`.
-
-    Raises `ConfigError` for files that are refused, `GatewayError` when the installation itself is not fit.
-    """
-    require_c_parsers()
-    return Gateway(document.config, read_credentials(document), seats=seats)
+def build(document: Document) -> "Gateway":
+    """Raises `ConfigError` for files that are refused, `GatewayError` as `Gateway` does."""
+    return Gateway(draw(document))
 
 
 def url_of(listen: Listen, port: int) -> str:
@@ -66,22 +66,34 @@ def url_of(listen: Listen, port: int) -> str:
     return f"{'http' if listen.tls is None else 'https'}://{host}:{port}"
 
 
-class Gateway:
-    """A running gateway: an async context manager that listens while it is entered and drains when it is left."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What a reload exchanges. Nobody is served by it until it is put in place."""
 
-    def __init__(self, config: Config, credentials: Credentials, *, seats: int = 1) -> None:
-        self._config = config
-        self._credentials = credentials
-        self._verifier = build_verifier(config, credentials.keyring)
+    rules: PlaneRules
+    control_plane: ControlPlane
+    upstreams: Mapping[str, RunningUpstream]
+    counts: RouteCounts
+
+
+class Gateway:
+    """A running gateway: an async context manager that listens while it is entered and drains when it is left.
+
+    `metering` is what it shares with other workers. Raises `GatewayError` when the installation itself is not fit.
+    """
+
+    def __init__(self, blueprint: Blueprint, metering: Metering | None = None) -> None:
+        require_c_parsers()
+        self._blueprint = blueprint
+        self._metering = metering or open_metering(1, is_exposed=blueprint.config.admin.enabled)
+        self._seat = 0
         self._revocations = RevocationList()
         self._responses = ResponseReader(uses=ResponseFieldUses())
+        self._counts = RouteCounts()
+        self._retiring: dict[ControlPlane, asyncio.Task[None]] = {}
         self._exit = contextlib.AsyncExitStack()
         self._ports: Ports | None = None
         self._port = 0
-        self._seat = 0
-        self._regions = open_regions(seats)
-        self._exposition = build_exposition(self._regions) if config.admin.enabled else None
-        self._pools: dict[str, UpstreamPool] = {}
 
     def take_seat(self, seat: int, ports: Ports) -> None:
         """Count there, and use these ports, which then belong to it, instead of opening the configured ones itself."""
@@ -91,7 +103,7 @@ class Gateway:
     @property
     def url(self) -> str:
         """Where it listens, once started."""
-        return url_of(self._config.listen, self._port)
+        return url_of(self._blueprint.config.listen, self._port)
 
     async def __aenter__(self) -> Self:
         try:
@@ -108,42 +120,112 @@ class Gateway:
 
     async def _start(self) -> None:
         """Things are pushed onto the exit stack in the order in which they start, so they end in the opposite one."""
-        config, loop = self._config, asyncio.get_running_loop()
+        config, loop = self._blueprint.config, asyncio.get_running_loop()
         ports = self._take_ports()
         tally = self._begin_tally()
-        state = await self._exit.enter_async_context(open_state(config))
+        self._meters = Meters(tally)
+        self._upstreams = Upstreams(reader=self._responses, meters=self._meters)
+        self._state = state = await self._exit.enter_async_context(open_state(config))
         issuers = build_foreign_issuers(config)
-        admission = build_admission(
+        self._foreign = ForeignIssuers(issuers.values()) if issuers else None
+        self._admission = admission = build_admission(
             config,
-            verifier=self._verifier,
-            foreign=ForeignIssuers(issuers.values()) if issuers else None,
+            verifier=build_verifier(config, self._blueprint.credentials.keyring),
+            foreign=self._foreign,
             revocations=self._revocations,
             directory=state.directory,
         )
         await self._start_issuer_keys(issuers, admission)
-        long_exchanges = LongExchanges(
+        self._long_exchanges = long_exchanges = LongExchanges(
             revocations=self._revocations, directory=state.directory, clock=time.time, loop=loop
         )
         self._exit.callback(long_exchanges.close)
         feed = await self._start_change_feed(state, admission, long_exchanges)
-        meters = Meters(tally)
-        runner = await self._start_endpoints(state, meters)
-        plane = self._start_data_plane(runner, admission, long_exchanges, loop, meters)
-        listener = self._build_listener(ports.clients, plane)
+        self._hashing = build_hashing(config)
+        self._exit.callback(self._hashing.close)
+        parts = await self._make_parts(self._blueprint)
+        self._exit.push_async_callback(self._close_control_planes)
+        self._exit.callback(self._upstreams.close)
+        self._use(parts)
+        self._plane = plane = self._build_data_plane(parts.rules, loop)
+        _note_certificate(self._blueprint.credentials.certificate)
+        self._listener = listener = Listener(sockets=ports.clients, plane=plane, rules=_listener_rules(self._blueprint))
         if ports.admin:
             await self._start_admin(ports.admin, feed, plane, listener, tally)
-        self._exit.push_async_callback(drain, plane, listener, delay=config.drain.delay, patience=config.drain.timeout)
+        self._exit.push_async_callback(self._drain)
         listener.start()
 
+    async def reload(self, blueprint: Blueprint) -> None:
+        """Be what `blueprint` says; exchanges that have begun go on with the route that they have.
+
+        First all is made that can fail or takes time. Then one is put in the place of the other, and no request comes
+        in between. The caller has seen to it that nothing differs which cannot be exchanged (`restart_paths`).
+        """
+        parts = await self._make_parts(blueprint)
+        before, self._blueprint = self._blueprint, blueprint
+        retired = self._control_plane
+        if _tells_tokens(before) != _tells_tokens(blueprint):
+            verifier = build_verifier(blueprint.config, blueprint.credentials.keyring)
+            self._admission.swap(build_admission_rules(blueprint.config, verifier, self._foreign))
+            self._long_exchanges.ask_again(self._admission.recognise)
+        self._plane.swap(parts.rules)
+        self._use(parts)
+        self._listener.rules = _listener_rules(blueprint)
+        if before.credentials.certificate != blueprint.credentials.certificate:
+            _note_certificate(blueprint.credentials.certificate)
+        self._retire(retired)
+
+    async def _make_parts(self, blueprint: Blueprint) -> _Parts:
+        config = blueprint.config
+        control_plane = await self._start_control_plane(blueprint)
+        cors = None if config.cors is None else build_cors(config.cors)
+        counts, upstreams = RouteCounts(self._counts), self._upstreams.draw(blueprint)
+        routes = build_routes(
+            config,
+            pools={name: running.pool for name, running in upstreams.items()},
+            endpoints=control_plane.pool,
+            cors=cors,
+            meters=self._meters,
+            counts=counts,
+        )
+        return _Parts(
+            rules=build_rules(config, routes=routes, cors=cors),
+            control_plane=control_plane,
+            upstreams=upstreams,
+            counts=counts,
+        )
+
+    def _use(self, parts: _Parts) -> None:
+        self._control_plane = parts.control_plane
+        self._counts = parts.counts
+        self._upstreams.run(parts.upstreams)
+
+    def _retire(self, control_plane: ControlPlane) -> None:
+        task = spawn(control_plane.retire(), name="retire_endpoints")
+        self._retiring[control_plane] = task
+        task.add_done_callback(lambda _: self._retiring.pop(control_plane, None))
+
+    async def _close_control_planes(self) -> None:
+        retiring = tuple(self._retiring.items())
+        for control_plane, task in retiring:
+            task.cancel()
+            await control_plane.close()
+        await self._control_plane.close()
+
+    async def _drain(self) -> None:
+        """As the configuration of that moment says."""
+        times = self._blueprint.config.drain
+        await drain(self._plane, self._listener, delay=times.delay, patience=times.timeout)
+
     def _take_ports(self) -> Ports:
-        ports = self._ports or open_ports(self._config)[0]
+        ports = self._ports or open_ports(self._blueprint.config)[0]
         for sock in ports:
             self._exit.callback(sock.close)
         self._port = ports.clients[0].getsockname()[1]
         return ports
 
     def _begin_tally(self) -> Tally:
-        tally = Tally(self._regions[self._seat], pid=os.getpid(), levels=LEVELS)
+        tally = Tally(self._metering.regions[self._seat], pid=os.getpid(), levels=LEVELS)
         self._exit.callback(tally.leave)
         return tally
 
@@ -164,25 +246,30 @@ class Gateway:
         await admin.start()
 
     def _start_sampling(self, tally: Tally, plane: DataPlane, feed: ChangeFeed) -> Scrape:
-        certificates = self._credentials.certificates
+        metering = self._metering
         measured = Measured(
             plane=plane,
-            pools=self._pools.values,
+            pools=self._upstreams.pools,
             feed=feed,
             revocations=self._revocations,
-            certificate_end=lambda: None if certificates is None else certificates.ends_at,
-            seats=len(self._regions),
+            certificate_end=self._certificate_end,
+            seats=metering.seats,
+            reloads=metering.reloads,
         )
         sampler = Sampler(tally, sources(measured))
         self._exit.callback(spawn(sampler.follow(), name="metrics").cancel)
-        return Scrape(sampler, self._exposition or build_exposition(self._regions))
+        return Scrape(sampler, metering.exposition or build_exposition(metering.regions))
+
+    def _certificate_end(self) -> datetime | None:
+        certificate = self._blueprint.credentials.certificate
+        return None if certificate is None else certificate.ends_at
 
     async def _start_issuer_keys(self, issuers: Mapping[str, ForeignIssuer], admission: Admission) -> None:
         """Waits for the first ones, so that their tokens pass from the first request on, but not for long."""
         followed = build_issuer_keys(
-            self._config,
+            self._blueprint.config,
             issuers,
-            contexts=self._credentials.issuer_contexts,
+            contexts=self._blueprint.credentials.issuers,
             on_keys_gone=admission.forget_tokens,
         )
         for keys in followed:
@@ -205,78 +292,61 @@ class Gateway:
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
         return feed
 
-    async def _start_endpoints(self, state: State, meters: Meters) -> web.AppRunner:
-        hashing = build_hashing(self._config)
-        self._exit.callback(hashing.close)
+    async def _start_control_plane(self, blueprint: Blueprint) -> ControlPlane:
+        config, keyring = blueprint.config, blueprint.credentials.keyring
         application = build_endpoints(
-            self._config,
-            state=state,
-            hashing=hashing,
-            verifier=self._verifier,
-            issuer=build_issuer(self._config, self._credentials.keyring),
-            keyring=self._credentials.keyring,
+            config,
+            state=self._state,
+            hashing=self._hashing,
+            verifier=build_verifier(config, keyring),
+            issuer=build_issuer(config, keyring),
+            keyring=keyring,
             revocations=self._revocations,
-            meters=meters,
+            meters=self._meters,
         )
         runner = web.AppRunner(application, handle_signals=False)
         await runner.setup()
-        self._exit.push_async_callback(runner.cleanup)
-        return runner
-
-    def _start_data_plane(
-        self,
-        runner: web.AppRunner,
-        admission: Admission,
-        long_exchanges: LongExchanges,
-        loop: asyncio.AbstractEventLoop,
-        meters: Meters,
-    ) -> DataPlane:
-        config = self._config
-        cors = None if config.cors is None else build_cors(config.cors)
-        self._pools = {name: self._start_pool(name, upstream, meters) for name, upstream in config.upstreams.items()}
-        routes = build_routes(
-            config, pools=self._pools, endpoints=self._start_endpoints_pool(runner, meters), cors=cors, meters=meters
+        return ControlPlane(
+            runner, build_endpoints_pool(runner, config.users, reader=self._responses, meters=self._meters)
         )
+
+    def _build_data_plane(self, rules: PlaneRules, loop: asyncio.AbstractEventLoop) -> DataPlane:
         return DataPlane(
-            rules=build_rules(config, admission=admission, routes=routes, cors=cors),
-            caps=build_caps(config),
+            rules=rules,
+            admission=self._admission,
             access_log=self._open_access_log(loop),
-            unrouted=meters.route(UNROUTED),
-            long_exchanges=long_exchanges,
+            unrouted=self._meters.route(UNROUTED),
+            long_exchanges=self._long_exchanges,
             clock=time.time,
             loop=loop,
         )
 
-    def _start_pool(self, name: str, upstream: Upstream, meters: Meters) -> UpstreamPool:
-        tls = self._credentials.upstream_contexts.get(name)
-        pool = build_pool(name, upstream, tls=tls, reader=self._responses, meters=meters)
-        self._exit.callback(pool.close)
-        checks = build_checks(pool, upstream, reader=self._responses)
-        if checks is not None:
-            self._exit.callback(spawn(checks.run(), name="health_checks").cancel)
-        return pool
-
-    def _start_endpoints_pool(self, runner: web.AppRunner, meters: Meters) -> UpstreamPool:
-        pool = build_endpoints_pool(runner, self._config.users, reader=self._responses, meters=meters)
-        self._exit.callback(pool.close)
-        return pool
-
     def _open_access_log(self, loop: asyncio.AbstractEventLoop) -> AccessLog | None:
-        if not self._config.listen.access_log:
+        if not self._blueprint.config.listen.access_log:
             return None
         access_log = AccessLog(stream=sys.stdout, clock=time.time, loop=loop)
         self._exit.callback(access_log.flush)
         return access_log
 
-    def _build_listener(self, sockets: Sockets, plane: DataPlane) -> Listener:
-        """With the certificate of each moment, which is followed as long as it listens."""
-        certificates = self._credentials.certificates
-        if certificates is not None:
-            self._exit.callback(spawn(certificates.follow(), name="certificates").cancel)
-        return Listener(
-            sockets=sockets,
-            plane=plane,
-            context=None if certificates is None else lambda: certificates.context,
-            balancers=Networks(self._config.listen.proxy_protocol_from),
-            opening_timeout=self._config.limits.head_timeout,
-        )
+
+def _tells_tokens(blueprint: Blueprint) -> tuple[object, ...]:
+    """What verified tokens were verified by, and what the backend was told of them."""
+    config = blueprint.config
+    return config.tokens, config.bearer, config.identity
+
+
+def _listener_rules(blueprint: Blueprint) -> ListenerRules:
+    config, certificate = blueprint.config, blueprint.credentials.certificate
+    return ListenerRules(
+        context=None if certificate is None else certificate.context,
+        balancers=Networks(config.listen.proxy_protocol_from),
+        opening_timeout=config.limits.head_timeout,
+    )
+
+
+def _note_certificate(certificate: ServerCertificate | None) -> None:
+    if certificate is None:
+        return
+    if certificate.has_expired:
+        logger.warning("certificate_expired %s", certificate.ends_at.isoformat())
+    logger.info("certificate_loaded valid until %s", certificate.ends_at.isoformat())

@@ -10,14 +10,16 @@ from gateway.commands.declaring import Commands, add_config_argument, declare_co
 from gateway.commands.outcome import exit_code_of
 
 if TYPE_CHECKING:
-    from gateway.app import Gateway
+    from gateway.composition.metrics import Metering
+    from gateway.composition.reloads import Reloads
     from gateway.config.model import Config
+    from gateway.server.hangups import HangUps
 
 logger: Final = logging.getLogger("gateway")
 
 _DETAILS: Final = """\
 Once it listens it says so on standard error, with the address. SIGTERM and Ctrl-C let the requests in flight end
-(drain.timeout), then it exits with 0. A second one ends it at once.
+(drain.timeout), then it exits with 0. A second one ends it at once. SIGHUP reads the configuration again.
 
 example:
   GATEWAY_SIGNING_KEY=... gateway run --config gateway.yaml"""
@@ -32,41 +34,68 @@ def declare(commands: Commands) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     # Imports leave next to no garbage, and looking for it is 15 of their 300 ms. Serving enables it again.
     gc.disable()
-    from gateway import app
-    from gateway.config import load
+    from gateway.server.hangups import HangUps
+
+    hang_ups = HangUps()  # before the file is read: whoever changes it after that and says so is heard
+    from gateway.composition.metrics import open_metering
+    from gateway.composition.reloads import Reloads
     from gateway.server.cores import usable_cores
+
+    reloads = Reloads(arguments.config, os.environ)
+    config = reloads.current.config
+    workers = usable_cores() if config.workers == "auto" else config.workers
+    metering = open_metering(workers, is_exposed=config.admin.enabled)
+    reloads.count_with(metering.reloads)
+    # One needs no supervisor: a sidecar has little memory, and whoever started this process watches it already.
+    return (_serve if workers == 1 else _supervise)(reloads, hang_ups, metering)
+
+
+def _serve(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") -> int:
+    from gateway.app import Gateway
     from gateway.server.lifecycle import run_until_signalled
 
-    config = (document := load.load(arguments.config, os.environ)).config
-    workers = usable_cores() if config.workers == "auto" else config.workers
-    gateway = app.build(document, seats=workers)
-    if workers == 1:
-        # No supervisor: a sidecar has little memory, and whoever started this process watches it already.
-        return run_until_signalled(lambda: gateway, on_serving=lambda: _announce(gateway.url, config, workers))
-    return _supervise(gateway, config, workers)
+    gateway = Gateway(reloads.current, metering)
+    return run_until_signalled(
+        lambda: gateway,
+        on_serving=lambda: _announce(gateway.url, reloads.current.config, 1),
+        meanwhile=lambda: reloads.follow(hang_ups, gateway.reload),
+    )
 
 
-def _supervise(gateway: "Gateway", config: "Config", workers: int) -> int:
-    from gateway.app import url_of
+def _supervise(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") -> int:
+    from gateway.app import Gateway, url_of
     from gateway.composition.ports import open_ports
+    from gateway.composition.reloads import WorkersOrders, obey
     from gateway.server.lifecycle import run_until_signalled
     from gateway.server.supervisor import Post, Supervisor
 
+    config, workers = reloads.current.config, metering.seats
+
     def work(post: Post) -> int:
-        # Built before the fork and entered after it: each worker has its own loop, threads and database connection.
+        # Drawn before the fork and entered after it: each worker has its own loop, threads and database connection.
+        gateway = Gateway(reloads.current, metering)
         gateway.take_seat(post.seat, post.ports)
-        return exit_code_of(
-            lambda: run_until_signalled(lambda: gateway, lifeline=post.lifeline, on_serving=post.tell_serving)
+        return run_until_signalled(
+            lambda: gateway,
+            lifeline=post.lifeline,
+            on_serving=post.tell_serving,
+            meanwhile=lambda: obey(post.orders, gateway.reload, post.tell_obeyed),
         )
 
     seats = open_ports(config, seats=workers)
     url = url_of(config.listen, seats[0].clients[0].getsockname()[1])
     return Supervisor(
         seats=seats,
-        work=work,
+        work=lambda post: exit_code_of(lambda: work(post)),
         on_serving=lambda: _announce(url, config, workers),
-        drain_seconds=config.drain.delay + config.drain.timeout,
+        drain_seconds=lambda: sum(_drain_times(reloads.current.config)),
+        orders=WorkersOrders(reloads),
+        hang_ups=hang_ups,
     ).run()
+
+
+def _drain_times(config: "Config") -> tuple[float, float]:
+    return config.drain.delay, config.drain.timeout
 
 
 def _announce(url: str, config: "Config", workers: int) -> None:

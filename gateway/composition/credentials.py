@@ -4,8 +4,8 @@ All of it at once, and before anything is started, so that `gateway check` sees 
 """
 
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -14,40 +14,64 @@ from gateway.composition.tokens import keyring_of
 from gateway.config.load import Document
 from gateway.config.sections.upstreams import UpstreamTls
 from gateway.errors import ConfigError, Problem
-from gateway.files import FileRefused, read_secret_file
-from gateway.server.certificates import CertificateRefused, Certificates
+from gateway.files import FileRefused
+from gateway.server.certificates import CertificateRefused, ServerCertificate, read_certificate
 from gateway.server.upstream_tls import TlsRefused, client_context
 
-_MAX_KEY_BYTES: Final = 1024 * 1024  # with a certificate and its chain in the same file
+_MAX_PEM_BYTES: Final = 1024 * 1024  # the system's own authorities are 200 KiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """For the https servers of an upstream; equal when `context` was made of the same authorities, certificate, key."""
+
+    material: tuple[bytes | None, ...] = field(repr=False)
+    context: ssl.SSLContext = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """`certificates` are the listener's, None without TLS; the contexts are by the name of upstream or issuer."""
+    """`certificate` is the listener's, None without TLS; `upstreams` are those with https servers, by name.
+
+    `issuers` are the contexts towards foreign issuers, by theirs.
+    """
 
     keyring: Keyring
-    certificates: Certificates | None
-    upstream_contexts: Mapping[str, ssl.SSLContext]
-    issuer_contexts: Mapping[str, ssl.SSLContext]
+    certificate: ServerCertificate | None
+    upstreams: Mapping[str, ClientTls]
+    issuers: Mapping[str, ssl.SSLContext]
 
 
 def read_credentials(document: Document) -> Credentials:
     """Raises `ConfigError` with the file and line of each that is refused."""
     return Credentials(
         keyring=keyring_of(document),
-        certificates=_certificates_of(document),
-        upstream_contexts=_upstream_contexts_of(document),
-        issuer_contexts=_issuer_contexts_of(document),
+        certificate=_certificate_of(document),
+        upstreams=_upstreams_of(document),
+        issuers=_issuers_of(document),
     )
 
 
-def _certificates_of(document: Document) -> Certificates | None:
+def certificate_paths(document: Document) -> Iterator[Path]:
+    """The files that programs renew in their own time, without a word to anybody."""
+    config, folder = document.config, Path(document.file).parent
+    if config.listen.tls is not None:
+        yield folder / config.listen.tls.certificate
+        yield folder / config.listen.tls.key
+    for upstream in config.upstreams.values():
+        for name in (upstream.tls.ca, upstream.tls.certificate, upstream.tls.key):
+            if name is not None and upstream.speaks_tls:
+                yield folder / name
+
+
+def _certificate_of(document: Document) -> ServerCertificate | None:
     tls = document.config.listen.tls
     if tls is None:
         return None
     folder = Path(document.file).parent
     try:
-        return Certificates(
+        return read_certificate(
+            document.files,
             certificate=folder / tls.certificate,
             key=folder / tls.key,
             min_version=ssl.TLSVersion.TLSv1_3 if tls.min_version == "1.3" else ssl.TLSVersion.TLSv1_2,
@@ -56,31 +80,28 @@ def _certificates_of(document: Document) -> Certificates | None:
         raise ConfigError([document.problem(f"listen.tls.{refusal.setting}", str(refusal))]) from None
 
 
-def _upstream_contexts_of(document: Document) -> Mapping[str, ssl.SSLContext]:
-    """Of every upstream that has an https server."""
-    contexts: dict[str, ssl.SSLContext] = {}
+def _upstreams_of(document: Document) -> Mapping[str, ClientTls]:
+    found: dict[str, ClientTls] = {}
     problems: list[Problem] = []
-    folder = Path(document.file).parent
     for name, upstream in document.config.upstreams.items():
         if not upstream.speaks_tls:
             continue
         try:
-            contexts[name] = _client_context(upstream.tls, folder)
+            found[name] = _client_tls(upstream.tls, document)
         except TlsRefused as refusal:
             problems.append(document.problem(f"upstreams.{name}.tls.{refusal.setting}", str(refusal)))
     if problems:
         raise ConfigError(problems)
-    return contexts
+    return found
 
 
-def _issuer_contexts_of(document: Document) -> Mapping[str, ssl.SSLContext]:
+def _issuers_of(document: Document) -> Mapping[str, ssl.SSLContext]:
     """For the servers of foreign issuers; always verified."""
     contexts: dict[str, ssl.SSLContext] = {}
     problems: list[Problem] = []
-    folder = Path(document.file).parent
     for name, entry in document.config.foreign_issuers.items():
-        ca = None if entry.ca is None else folder / entry.ca
         try:
+            ca = _read(document, "ca", entry.ca, is_secret=False)
             contexts[name] = client_context(ca=ca, certificate=None, key=None, is_verified=True)
         except TlsRefused as refusal:
             problems.append(document.problem(f"foreign_issuers.{name}.{refusal.setting}", str(refusal)))
@@ -89,12 +110,20 @@ def _issuer_contexts_of(document: Document) -> Mapping[str, ssl.SSLContext]:
     return contexts
 
 
-def _client_context(tls: UpstreamTls, folder: Path) -> ssl.SSLContext:
-    ca, certificate, key = (None if name is None else folder / name for name in (tls.ca, tls.certificate, tls.key))
-    holder = certificate if key is None else key  # of the private key
-    if holder is not None:
-        try:
-            read_secret_file(holder, max_bytes=_MAX_KEY_BYTES)
-        except FileRefused as refusal:
-            raise TlsRefused("certificate" if key is None else "key", str(refusal)) from None
-    return client_context(ca=ca, certificate=certificate, key=key, is_verified=tls.verify)
+def _client_tls(tls: UpstreamTls, document: Document) -> ClientTls:
+    ca, certificate, key = material = (
+        _read(document, "ca", tls.ca, is_secret=False),
+        _read(document, "certificate", tls.certificate, is_secret=tls.key is None),  # then it holds the key, too
+        _read(document, "key", tls.key, is_secret=True),
+    )
+    context = client_context(ca=ca, certificate=certificate, key=key, is_verified=tls.verify)
+    return ClientTls(material=material, context=context)
+
+
+def _read(document: Document, setting: str, name: str | None, *, is_secret: bool) -> bytes | None:
+    if name is None:
+        return None
+    try:
+        return document.files.read(Path(document.file).parent / name, max_bytes=_MAX_PEM_BYTES, is_secret=is_secret)
+    except FileRefused as refusal:
+        raise TlsRefused(setting, str(refusal)) from None

@@ -18,8 +18,8 @@ from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
 from gateway.http.routes import RouteTable
 from gateway.interfaces import UserDirectory
-from gateway.proxy.admission import Admission
-from gateway.proxy.connection_caps import ConnectionCaps
+from gateway.proxy.admission import Admission, AdmissionRules
+from gateway.proxy.connection_caps import CapRules
 from gateway.proxy.data_plane import PlaneRules
 from gateway.proxy.plan import ClientLimits, RoutePlan
 from gateway.proxy.preparation import Preparation
@@ -36,9 +36,19 @@ def build_admission(
     directory: UserDirectory,
 ) -> Admission:
     """What tells who asks, and what the backend is told of them."""
+    return Admission(
+        rules=build_admission_rules(config, verifier, foreign),
+        revocations=revocations,
+        directory=directory,
+        max_tokens=_CACHED_TOKENS,
+    )
+
+
+def build_admission_rules(config: Config, verifier: TokenVerifier, foreign: ForeignIssuers | None) -> AdmissionRules:
+    """By which an admission judges."""
     names = config.tokens.claims
     preset = preset_fields(config.identity.preset, user_id_claim=names.user_id, roles_claim=names.roles)
-    return Admission(
+    return AdmissionRules(
         bearer=BearerReader(schemes=config.bearer.schemes),
         verifier=verifier,
         foreign=foreign,
@@ -46,36 +56,23 @@ def build_admission(
             fields={**preset, **config.identity.fields},
             refuses_unsafe=config.identity.unsafe_values is UnsafeValue.REFUSE,
         ),
-        revocations=revocations,
-        directory=directory,
         claim_names=(names.session_id, names.roles),
-        max_tokens=_CACHED_TOKENS,
     )
 
 
-def build_rules(
-    config: Config, *, admission: Admission, routes: RouteTable[RoutePlan], cors: CorsPolicy | None
-) -> PlaneRules:
+def build_rules(config: Config, *, routes: RouteTable[RoutePlan], cors: CorsPolicy | None) -> PlaneRules:
     """`cors` is for answers where no route was found; the routes have theirs."""
     proxies = Networks(config.listen.trusted_proxies)
     return PlaneRules(
-        admission=admission,
         preparation=_preparation(config, routes, trusts_peer=False),
         trusted_preparation=_preparation(config, routes, trusts_peer=True),
         trusted_proxies=TrustedProxies(proxies) if proxies else None,
         replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),
         cors=cors,
         limits=_client_limits(config.limits),
-    )
-
-
-def build_caps(config: Config) -> ConnectionCaps:
-    """Trusted proxies carry the requests of many clients, so they are many clients' worth of connections."""
-    connections = config.limits.connections
-    return ConnectionCaps(
-        total=connections.max,
-        per_address=connections.max_per_address,
-        exempt=Networks(config.listen.trusted_proxies),
+        caps=CapRules(
+            total=config.limits.connections.max, per_address=config.limits.connections.max_per_address, exempt=proxies
+        ),
     )
 
 

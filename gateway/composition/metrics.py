@@ -1,6 +1,7 @@
 """The parts of a process → what is measured of it, and the answer to whoever asks for metrics."""
 
 import asyncio
+import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 from gateway import __version__
 from gateway.auth.revocation import RevocationList
 from gateway.observability import families
+from gateway.observability.families import LEVELS
+from gateway.observability.meters import ReloadMeter
 from gateway.observability.sampler import Measurement, Sampler, Source
-from gateway.observability.tally import Region
+from gateway.observability.tally import Region, Tally, open_regions
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.upstream_pool import UpstreamPool
 from gateway.server.change_feed import ChangeFeed
@@ -30,10 +33,37 @@ class Measured:
     revocations: RevocationList
     certificate_end: Callable[[], datetime | None]
     seats: int
+    reloads: ReloadMeter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metering:
+    """What all processes of a gateway count in: a region for each of the `seats`, and the last one for `reloads`.
+
+    Opened before the fork, so that the memory is one, and with `exposition` the import is there once.
+    """
+
+    regions: Sequence[Region]
+    reloads: ReloadMeter
+    exposition: "Exposition | None"
+
+    @property
+    def seats(self) -> int:
+        return len(self.regions) - 1
+
+
+def open_metering(seats: int, *, is_exposed: bool) -> Metering:
+    """`is_exposed`: whether somebody can ask for it."""
+    regions = open_regions(seats + 1)
+    return Metering(
+        regions=regions,
+        reloads=ReloadMeter(Tally(regions[-1], pid=os.getpid(), levels=LEVELS)),
+        exposition=build_exposition(regions) if is_exposed else None,
+    )
 
 
 def build_exposition(regions: Sequence[Region]) -> "Exposition":
-    """Before the fork, so that the import is there once."""
+    """As `Metering` has it."""
     from gateway.observability.exposition import Exposition  # see its docstring
 
     return Exposition(regions)
@@ -91,6 +121,9 @@ def _of_process(measured: Measured) -> Iterable[Measurement]:
     yield families.WORKERS, (), 1
     yield families.WORKERS_WANTED, (), measured.seats
     yield families.WORKER_STARTS, (), 1
+    yield families.RELOAD_OK, (), measured.reloads.was_good
+    yield families.RELOADED_AT, (), measured.reloads.read_at
+    yield families.CONFIG_HASH, (), measured.reloads.digest
     yield families.BUILD, (__version__, platform.python_version()), 1
     end = measured.certificate_end()
     if end is not None:

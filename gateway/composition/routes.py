@@ -1,7 +1,7 @@
 """Configuration → the table of routes, with all that was decided of each."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.rate_limit import RateLimit
@@ -21,6 +21,28 @@ from gateway.types import Access
 _LIMITED_CLIENTS: Final = 20_000  # of each route with a rate limit; about 150 bytes each
 
 
+Counting = TypeVar("Counting")
+
+
+class RouteCounts:
+    """What is counted for each route, rate limits and WebSockets, outlives the table that it stands in.
+
+    `before` are the counts of the last table: whoever asked too often there has not deserved a new start here.
+    """
+
+    def __init__(self, before: "RouteCounts | None" = None) -> None:
+        self._before = {} if before is None else before._kept
+        self._kept: dict[tuple[object, ...], object] = {}
+
+    def keep(self, kind: type[Counting], path: str, terms: object, make: Callable[[], Counting]) -> Counting:
+        """What this path had under equal `terms`, else what `make` gives."""
+        key = (kind, path, terms)
+        kept = self._before.get(key)
+        counting = kept if isinstance(kept, kind) else make()
+        self._kept[key] = counting
+        return counting
+
+
 def build_routes(
     config: Config,
     *,
@@ -28,11 +50,18 @@ def build_routes(
     endpoints: UpstreamPool,
     cors: CorsPolicy | None,
     meters: Meters,
+    counts: RouteCounts | None = None,
 ) -> RouteTable[RoutePlan]:
     """`pools` are by the upstream's name, `endpoints` is the gateway's own application, `cors` the global rules."""
+    counts = counts or RouteCounts()
     prefixes = {
         route.path: _plan_of(
-            route, config, pool=pools[route.upstream], inherited_cors=cors, meter=meters.route(route.path)
+            route,
+            config,
+            pool=pools[route.upstream],
+            inherited_cors=cors,
+            counts=counts,
+            meter=meters.route(route.path),
         )
         for route in config.routes
     }
@@ -72,9 +101,16 @@ def build_cors(cors: Cors) -> CorsPolicy:
 
 
 def _plan_of(
-    route: Route, config: Config, *, pool: UpstreamPool, inherited_cors: CorsPolicy | None, meter: RouteMeter
+    route: Route,
+    config: Config,
+    *,
+    pool: UpstreamPool,
+    inherited_cors: CorsPolicy | None,
+    counts: RouteCounts,
+    meter: RouteMeter,
 ) -> RoutePlan:
-    replacement = route.upstream_path
+    replacement, limit, websocket = route.upstream_path, route.rate_limit, route.websocket
+    scheme = config.bearer.schemes[0]
     return RoutePlan(
         name=route.path,
         policy=RoutePolicy(access=route.access, methods=route.methods, roles=route.roles, is_stateless=route.stateless),
@@ -88,8 +124,10 @@ def _plan_of(
         prefix_replacement=None
         if replacement is None
         else PrefixReplacement(prefix=route.path, replacement=replacement),
-        rate_limit=None if route.rate_limit is None else _rate_limit(route.rate_limit),
-        websocket=None if route.websocket is None else _websocket_plan(route.websocket, config.bearer.schemes[0]),
+        rate_limit=None if limit is None else counts.keep(RateLimit, route.path, limit, lambda: _rate_limit(limit)),
+        websocket=None
+        if websocket is None
+        else counts.keep(WebSocketPlan, route.path, (websocket, scheme), lambda: _websocket_plan(websocket, scheme)),
         outlives_token=route.outlive_token,
     )
 

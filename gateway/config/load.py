@@ -1,8 +1,9 @@
 """The configuration file, and the secrets that it points to: all that `config` reads from outside."""
 
+import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from gateway.config.sections.admin import Admin
 from gateway.config.tree import Node, index_lines, index_references, line_of, show
 from gateway.config.yaml_tree import compose
 from gateway.errors import ConfigError, Problem, printable
-from gateway.files import FileRefused, describe, read_file, read_secret_file
+from gateway.files import FileRefused, NamedFiles, describe
 
 # A thousand routes are about 100 KiB. PyYAML needs up to 4 s for this much nonsense, and that grows with the size.
 MAX_CONFIG_BYTES: Final = 256 * 1024
@@ -24,28 +25,38 @@ MAX_SECRET_BYTES: Final = 64 * 1024  # an RSA-16384 private key in PEM is 13 KiB
 class Document:
     """A configuration and where its values stand, for problems that only show when it is put to use.
 
-    `references` has what is written at each YAML path whose value comes from outside, as `{env: NAME}`.
+    `references` has what is written at each YAML path whose value comes from outside, as `{env: NAME}`. `files` has
+    what has been read beside it. `digest` is a number of the file's text alone, nothing of a secret.
     """
 
     config: Config
     file: str
     lines: Mapping[str, int]
     references: Mapping[str, str]
+    files: NamedFiles = field(default_factory=NamedFiles)
+    digest: int = 0
 
     def problem(self, yaml_path: str, message: str) -> Problem:
         """A problem at this YAML path, with the line of it or of its nearest parent in the file."""
         return Problem(file=self.file, line=line_of(self.lines, yaml_path), path=yaml_path, message=message)
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Document:
-    """Read a file; `{file: PATH}` in it is relative to its directory. Raises `ConfigError` with all problems."""
-    return loads(_read_text(path), str(path), environ)
+def load(path: Path, environ: Mapping[str, str], files: NamedFiles | None = None) -> Document:
+    """Read a file; `{file: PATH}` in it is relative to its directory. Raises `ConfigError` with all problems.
+
+    What it names is read through `files`, which so knows the paths also when this raises.
+    """
+    files = files or NamedFiles()
+    files.note(path)
+    return loads(_read_text(path), str(path), environ, files)
 
 
 def load_admin(path: Path, environ: Mapping[str, str]) -> Admin:
     """The section `admin` alone, so that neither secrets nor the problems of other sections keep it from being read."""
     root = _compose(_read_text(path), str(path))
-    admin: Admin = parsing.parse_section(root, "admin", name=str(path), resolve=_Sources(environ, path.parent))
+    admin: Admin = parsing.parse_section(
+        root, "admin", name=str(path), resolve=_Sources(environ, path.parent, NamedFiles())
+    )
     return admin
 
 
@@ -64,11 +75,24 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def loads(text: str, name: str, environ: Mapping[str, str]) -> Document:
+def loads(text: str, name: str, environ: Mapping[str, str], files: NamedFiles | None = None) -> Document:
     """The same from text; `name` is the file that problems name and `{file: PATH}` is relative to."""
+    files = files or NamedFiles()
     root = _compose(text, name)
-    config = parsing.parse(root, name=name, resolve=_Sources(environ, Path(name).parent))
-    return Document(config=config, file=name, lines=index_lines(root), references=index_references(root))
+    config = parsing.parse(root, name=name, resolve=_Sources(environ, Path(name).parent, files))
+    return Document(
+        config=config,
+        file=name,
+        lines=index_lines(root),
+        references=index_references(root),
+        files=files,
+        digest=_digest(text),
+    )
+
+
+def _digest(text: str) -> int:
+    """As many bits as a float64 keeps."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
 def _compose(text: str, name: str) -> Node:
@@ -81,14 +105,15 @@ def _compose(text: str, name: str) -> Node:
 class _Sources:
     """Where `{env: NAME}` and `{file: PATH}` come from."""
 
-    def __init__(self, environ: Mapping[str, str], directory: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], directory: Path, files: NamedFiles) -> None:
         self._environ = environ
         self._directory = directory
+        self._files = files
 
     def __call__(self, source: str, name: str, *, is_secret: bool) -> str:
         if source == "env":
             return self._variable(name)
-        return _read_file(self._directory / name, is_secret=is_secret)
+        return self._text(self._directory / name, is_secret=is_secret)
 
     def _variable(self, name: str) -> str:
         text = self._environ.get(name)
@@ -101,17 +126,16 @@ class _Sources:
             raise UnavailableError(f"the environment variable {show(name)} is not UTF-8")
         return text
 
-
-def _read_file(path: Path, *, is_secret: bool) -> str:
-    try:
-        content = (read_secret_file if is_secret else read_file)(path, max_bytes=MAX_SECRET_BYTES)
-    except FileRefused as refusal:
-        raise UnavailableError(str(refusal)) from None
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UnavailableError(f"the file {printable(str(path))} is not UTF-8 text") from None
-    text = re.sub(r"\r?\n\Z", "", text)  # editors and `echo` end a file with one
-    if not text:
-        raise UnavailableError(f"the file {printable(str(path))} is empty")
-    return text
+    def _text(self, path: Path, *, is_secret: bool) -> str:
+        try:
+            content = self._files.read(path, max_bytes=MAX_SECRET_BYTES, is_secret=is_secret)
+        except FileRefused as refusal:
+            raise UnavailableError(str(refusal)) from None
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise UnavailableError(f"the file {printable(str(path))} is not UTF-8 text") from None
+        text = re.sub(r"\r?\n\Z", "", text)  # editors and `echo` end a file with one
+        if not text:
+            raise UnavailableError(f"the file {printable(str(path))} is empty")
+        return text

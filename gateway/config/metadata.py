@@ -15,12 +15,14 @@ def doc(
     maximum: float | None = None,
     size: bool = False,
     may_be_unlimited: bool = False,
+    reloads: bool | None = None,
 ) -> Mapping[str, Any]:
     """Field metadata: the sentence that the JSON Schema and the reference show, and what a value must keep to.
 
     `form` is for texts, `key_form` for the free keys of a mapping. The bounds are seconds for a duration, bytes for a
     size (an int with `size`), a plain number for other ints, and the least number of entries for lists and mappings.
-    A size that `may_be_unlimited` is `UNLIMITED_BYTES` then.
+    A size that `may_be_unlimited` is `UNLIMITED_BYTES` then. `reloads`: whether a running gateway takes another value
+    up; as the section around when None, and not unless somebody says so.
     """
     return {
         "doc": text,
@@ -30,6 +32,7 @@ def doc(
         "maximum": maximum,
         "size": size,
         "may_be_unlimited": may_be_unlimited,
+        "reloads": reloads,
     }
 
 

@@ -19,6 +19,7 @@ from gateway.config.sections.identity import Identity
 from gateway.config.sections.limits import Limits
 from gateway.config.sections.listen import Listen
 from gateway.config.sections.login import Login
+from gateway.config.sections.reload import Reload
 from gateway.config.sections.routes import Route
 from gateway.config.sections.tokens import Bearer, Tokens
 from gateway.config.sections.upstreams import Upstream
@@ -29,26 +30,38 @@ from gateway.config.sections.users import Users
 class Config:
     """The whole file."""
 
-    tokens: Tokens = field(metadata=doc("Signing, checking and lifetime of tokens."))
-    upstreams: Mapping[str, Upstream] = field(metadata=doc("Backends by name.", key_form=Form.NAME, minimum=1))
-    routes: tuple[Route, ...] = field(metadata=doc("Who may pass, and where to. No route, no pass.", minimum=1))
+    tokens: Tokens = field(metadata=doc("Signing, checking and lifetime of tokens.", reloads=True))
+    upstreams: Mapping[str, Upstream] = field(
+        metadata=doc("Backends by name.", key_form=Form.NAME, minimum=1, reloads=True)
+    )
+    routes: tuple[Route, ...] = field(
+        metadata=doc("Who may pass, and where to. No route, no pass.", minimum=1, reloads=True)
+    )
     users: Users = field(metadata=doc("Where users live."))
-    listen: Listen = field(default_factory=Listen, metadata=doc("Where clients connect."))
+    listen: Listen = field(default_factory=Listen, metadata=doc("Where clients connect.", reloads=True))
     admin: Admin = field(default_factory=Admin, metadata=doc("Where probes ask."))
     workers: int | Literal["auto"] = field(
         default=1,
         metadata=doc("Processes that serve; auto: one for each core that may be used.", minimum=1, maximum=256),
     )
-    bearer: Bearer = field(default_factory=Bearer, metadata=doc("How an access token arrives."))
+    bearer: Bearer = field(default_factory=Bearer, metadata=doc("How an access token arrives.", reloads=True))
     foreign_issuers: Mapping[str, ForeignIssuer] = field(
         default_factory=dict,
         metadata=doc("Other issuers, by a name of your choice, whose access tokens pass, too.", key_form=Form.NAME),
     )
-    login: Login = field(default_factory=Login, metadata=doc("The token endpoints."))
-    guessing: Guessing = field(default_factory=Guessing, metadata=doc("How often passwords may be guessed."))
-    identity: Identity = field(default_factory=Identity, metadata=doc("What the backend is told about the user."))
-    cors: Cors | None = field(
-        default=None, metadata=doc("Cross-origin access for browsers; the backends' own affair when absent.")
+    login: Login = field(default_factory=Login, metadata=doc("The token endpoints.", reloads=True))
+    guessing: Guessing = field(
+        default_factory=Guessing, metadata=doc("How often passwords may be guessed.", reloads=True)
     )
-    limits: Limits = field(default_factory=Limits, metadata=doc("Bounds on clients."))
-    drain: Drain = field(default_factory=Drain, metadata=doc("How the gateway ends when it is told to."))
+    identity: Identity = field(
+        default_factory=Identity, metadata=doc("What the backend is told about the user.", reloads=True)
+    )
+    cors: Cors | None = field(
+        default=None,
+        metadata=doc("Cross-origin access for browsers; the backends' own affair when absent.", reloads=True),
+    )
+    limits: Limits = field(default_factory=Limits, metadata=doc("Bounds on clients.", reloads=True))
+    reload: Reload = field(
+        default_factory=Reload, metadata=doc("When this file is read again while the gateway runs.", reloads=True)
+    )
+    drain: Drain = field(default_factory=Drain, metadata=doc("How the gateway ends when it is told to.", reloads=True))

@@ -111,12 +111,16 @@ class Either:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key of a section. `default` is the model's value (None also where there is none: see `is_required`)."""
+    """A key of a section. `default` is the model's value (None also where there is none: see `is_required`).
+
+    `reloads` is None where the section around says it.
+    """
 
     shape: "Shape"
     doc: str
     is_required: bool
     default: Any
+    reloads: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,7 @@ def _key_of(field: Field[Any], hint: Any) -> Key:
         doc=field.metadata["doc"],
         is_required=is_required,
         default=None if is_required else default,
+        reloads=field.metadata["reloads"],
     )
 
 

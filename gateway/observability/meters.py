@@ -9,8 +9,12 @@ from typing import Final
 from gateway.errors import Reason
 from gateway.observability.families import (
     AUTH_EVENTS,
+    CONFIG_HASH,
     DURATION_BOUNDS,
     DURATIONS,
+    RELOAD_OK,
+    RELOADED_AT,
+    RELOADS,
     REQUESTS,
     SERVER_FAILURES,
     UPSTREAM_DURATIONS,
@@ -119,6 +123,45 @@ class AuthMeter:
     def count(self, event: str, reason: str | None) -> None:
         """Both are words of the program, never a client's."""
         self._cells[_series(self._tally, AUTH_EVENTS, event, reason or "")] += 1.0
+
+
+class ReloadMeter:
+    """Counts reloads, in a region of its own that every process can read: who reads the file is not who is asked."""
+
+    __slots__ = ("_by_result", "_cells", "_digest", "_read_at", "_was_good")
+
+    def __init__(self, tally: Tally) -> None:
+        self._cells = tally.cells
+        self._by_result = {True: _series(tally, RELOADS, "ok"), False: _series(tally, RELOADS, "failed")}
+        self._was_good = _series(tally, RELOAD_OK)
+        self._read_at = _series(tally, RELOADED_AT)
+        self._digest = _series(tally, CONFIG_HASH)
+
+    def begin(self, digest: int, now: float) -> None:
+        """This is the configuration from now on, in Unix seconds."""
+        self._cells[self._was_good] = 1.0
+        self._cells[self._digest] = digest
+        self._cells[self._read_at] = now
+
+    def succeeded(self, digest: int, now: float) -> None:
+        self._cells[self._by_result[True]] += 1.0
+        self.begin(digest, now)
+
+    def failed(self) -> None:
+        self._cells[self._by_result[False]] += 1.0
+        self._cells[self._was_good] = 0.0
+
+    @property
+    def was_good(self) -> float:
+        return self._cells[self._was_good]
+
+    @property
+    def read_at(self) -> float:
+        return self._cells[self._read_at]
+
+    @property
+    def digest(self) -> float:
+        return self._cells[self._digest]
 
 
 def _series(tally: Tally, family: Family, *labels: str) -> int:

@@ -24,36 +24,43 @@ class UnknownUser:
     epoch: int
 
 
-class Admission:
-    """Token → Principal, with a cache of verified tokens in front of the signature check and the user directory.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionRules:
+    """What follows from the configuration: where a token stands, which ones are good, what the backend is told.
 
-    `foreign` are issuers whose tokens count besides. Leeway is needed again because expiry is checked on every request,
-    cached or not.
+    `foreign` are issuers whose tokens count besides. `claim_names` are those of the session's id and of the roles.
     """
 
+    bearer: BearerReader
+    verifier: TokenVerifier
+    identity: IdentityRenderer
+    claim_names: tuple[str, str]
+    foreign: ForeignIssuers | None = None
+
+
+class Admission:
+    """Token → Principal, with a cache of verified tokens in front of the signature check and the user directory."""
+
     def __init__(
-        self,
-        *,
-        bearer: BearerReader,
-        verifier: TokenVerifier,
-        foreign: ForeignIssuers | None = None,
-        identity: IdentityRenderer,
-        revocations: RevocationList,
-        directory: UserDirectory,
-        claim_names: tuple[str, str],
-        max_tokens: int,
+        self, *, rules: AdmissionRules, revocations: RevocationList, directory: UserDirectory, max_tokens: int
     ) -> None:
-        self._read_token: Callable[[list[bytes] | None], bytes | None] = bearer.read
-        self._verifier = verifier
-        self._foreign = foreign
-        self._identity = identity
         self._revocations = revocations
         self._directory = directory
-        self._leeway = verifier.leeway
-        self._session_claim, self._roles_claim = claim_names
         # Two caches: on a stateless route a token counts whose user nobody has looked up.
         self.known_users = VerifiedTokens(max_tokens=max_tokens)
         self._stateless = VerifiedTokens(max_tokens=max_tokens)
+        self.swap(rules)
+
+    def swap(self, rules: AdmissionRules) -> None:
+        """Judge by these from now on. Nothing that was verified by others counts any more, nor what is being looked up:
+        the caches' epoch keeps it out."""
+        self._read_token: Callable[[list[bytes] | None], bytes | None] = rules.bearer.read
+        self._verifier = rules.verifier
+        self._foreign = rules.foreign
+        self._identity = rules.identity
+        self._leeway = rules.verifier.leeway  # expiry is checked on every request, cached or not
+        self._session_claim, self._roles_claim = rules.claim_names
+        self.forget_tokens()
 
     @property
     def caches(self) -> tuple[VerifiedTokens, VerifiedTokens]:

@@ -121,6 +121,11 @@ class ClientConnection(asyncio.Protocol):
         self._preparation = preparation
         self.group = group
 
+    def prepare_by(self, preparation: Preparation) -> None:
+        """How heads are read from the next one on; what was made of the last one is of the past."""
+        self._preparation = preparation
+        self._head, self._prepared = b"", None
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -10,15 +10,15 @@ from email.utils import formatdate
 from typing import Final
 
 from gateway.errors import Reason
-from gateway.http.addresses import Address
+from gateway.http.addresses import Address, parse_address
 from gateway.http.cors import CorsPolicy
-from gateway.http.forwarding import TrustedProxies, connection_origin
+from gateway.http.forwarding import NOWHERE, TrustedProxies, connection_origin
 from gateway.http.replies import Replies
 from gateway.observability.access_log import AccessLog
 from gateway.observability.meters import RouteMeter
 from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
-from gateway.proxy.connection_caps import ConnectionCaps
+from gateway.proxy.connection_caps import CapRules, ConnectionCaps
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.proxy.plan import ClientLimits
@@ -30,23 +30,23 @@ _NO_ROOM_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneRules:
-    """What follows from the configuration alone, made as a whole.
+    """What follows from the configuration alone, made and exchanged as a whole.
 
     `trusted_preparation` is for the heads of trusted proxies, so that nobody else pays for them. `cors` speaks where no
     route was found: a browser must be able to read that answer, too.
     """
 
-    admission: Admission
     preparation: Preparation
     trusted_preparation: Preparation
     trusted_proxies: TrustedProxies | None
     replies: Replies
     cors: CorsPolicy | None
     limits: ClientLimits
+    caps: CapRules
 
 
 class DataPlane:
-    """The shared values of the hot path, made at start and only read after.
+    """The shared values of the hot path: made at start, exchanged by `swap`, only read in between.
 
     `clock` gives Unix seconds; `now` is the loop's clock.
     """
@@ -55,19 +55,14 @@ class DataPlane:
         self,
         *,
         rules: PlaneRules,
-        caps: ConnectionCaps,
+        admission: Admission,
         access_log: AccessLog | None,
         unrouted: RouteMeter,
         long_exchanges: LongExchanges,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.admission = rules.admission
-        self.preparation = rules.preparation
-        self.trusted_proxies = rules.trusted_proxies
-        self.replies = rules.replies
-        self.cors = rules.cors
-        self.limits = rules.limits
+        self.admission = admission
         self.long_exchanges = long_exchanges
         self.clock = clock
         self.loop = loop
@@ -75,8 +70,7 @@ class DataPlane:
         self.is_draining = False  # from the moment on when the gateway is told to stop
         self._access_log = access_log
         self._unrouted = unrouted
-        self._trusted_preparation = rules.trusted_preparation
-        self._caps = caps
+        self._caps = ConnectionCaps(rules.caps)
         self._connections: dict[ClientConnection, None] = {}  # a set that knows who came first
         self._is_room_sought_from = 0.0
         self._date_second = -1
@@ -85,6 +79,29 @@ class DataPlane:
         # Unique, not secret: a random part for the process, a count for the request.
         self._request_id_prefix = secrets.token_hex(8).encode()
         self._request_count = itertools.count()
+        self.swap(rules)
+
+    def swap(self, rules: PlaneRules) -> None:
+        """From the next request on, also of connections that are open; exchanges go on with the route that they have.
+
+        A connection cannot keep what was prepared of its last head, and is told so here: to ask on each request whether
+        that is of the past would cost each request.
+        """
+        self.preparation = rules.preparation
+        self.trusted_proxies = rules.trusted_proxies
+        self.replies = rules.replies
+        self.cors = rules.cors
+        self.limits = rules.limits
+        self._trusted_preparation = rules.trusted_preparation
+        self._caps.rules = rules.caps
+        for connection in self._connections:
+            is_known = connection.origin is not NOWHERE
+            address = parse_address(connection.origin.address) if is_known else None
+            connection.prepare_by(self.preparation if address is None else self._preparation_for(address))
+
+    def _preparation_for(self, address: Address) -> Preparation:
+        is_trusted = self.trusted_proxies is not None and self.trusted_proxies.trusts(address)
+        return self._trusted_preparation if is_trusted else self.preparation
 
     def new_request_id(self) -> bytes:
         return b"%b-%08x" % (self._request_id_prefix, next(self._request_count) & 0xFFFFFFFF)
@@ -129,9 +146,7 @@ class DataPlane:
         group = self._caps.take(address)
         if group is None:
             return False
-        is_trusted = self.trusted_proxies is not None and self.trusted_proxies.trusts(address)
-        preparation = self._trusted_preparation if is_trusted else self.preparation
-        connection.introduce(connection_origin(str(address), is_tls=is_tls), preparation, group)
+        connection.introduce(connection_origin(str(address), is_tls=is_tls), self._preparation_for(address), group)
         return True
 
     def on_client_lost(self, connection: ClientConnection) -> None:

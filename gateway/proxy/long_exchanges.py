@@ -10,8 +10,10 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
+from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.errors import Reason, Refused, StoreUnavailable
+from gateway.http.requests import Request
 from gateway.interfaces import UserDirectory
 from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.tasks import spawn
@@ -20,6 +22,9 @@ from gateway.types import Principal
 logger: Final = logging.getLogger("gateway")
 
 _SWEEP_SECONDS: Final = 1.0
+
+Recognise = Callable[[RoutePolicy, list[bytes] | None, float], object | None]
+"""`Admission.recognise`: None for nobody; raises `Refused`."""
 
 
 class LongExchange(Protocol):
@@ -33,6 +38,9 @@ class LongExchange(Protocol):
 
     @property
     def plan(self) -> RoutePlan | None: ...
+
+    @property
+    def request(self) -> Request: ...
 
     def end_early(self, reason: Reason) -> None:
         """End it in the gateway's own name."""
@@ -114,6 +122,22 @@ class LongExchanges:
         for exchange, principal in self.watched.items():
             if (user_ids is None or principal.user_id in user_ids) and _has_known_user(exchange):
                 self._suspects.add(principal.user_id)
+
+    def ask_again(self, recognise: Recognise) -> None:
+        """Other keys count, or other claims: what was admitted by a token that would not pass any more ends now.
+
+        The route that it was admitted on stands, as for every exchange that has begun.
+        """
+        now = self._clock()
+        for exchange in tuple(self.watched):
+            plan = exchange.plan
+            try:
+                if plan is None or recognise(plan.policy, exchange.request.tokens, now) is not None:
+                    continue
+                reason = Reason.NOT_AUTHENTICATED
+            except Refused as refusal:
+                reason = refusal.reason
+            self._end(exchange, reason)
 
     def end_tunnels(self) -> None:
         """The gateway stops. Event streams get the time that every answer gets: many of them end by themselves."""

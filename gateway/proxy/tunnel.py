@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.errors import Reason
 from gateway.http.bodies import CloseBody
 from gateway.http.frames import CLOSED_WITHOUT_FRAME, FrameFault, FrameScanner, close_frame
+from gateway.http.requests import Request
 from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.types import Principal
 
@@ -93,6 +94,10 @@ class Tunnel:
     @property
     def principal(self) -> Principal | None:
         return self.exchange.principal
+
+    @property
+    def request(self) -> Request:
+        return self.exchange.request
 
     @property
     def plan(self) -> RoutePlan | None:

@@ -83,6 +83,11 @@ class UpstreamPool:
     def queued(self) -> int:
         return len(self._waiters)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is on one of its connections, or waits for one."""
+        return bool(self._waiters) or any(server.busy for server in self.servers)
+
     # Connections
 
     def take(self) -> UpstreamConnection | None:
@@ -255,6 +260,8 @@ class UpstreamPool:
             self._wake_all()
 
     def close(self) -> None:
+        """Keep nothing from now on. Requests that have begun go on, also those that wait, each on a connection that
+        ends with it."""
         for server in self.servers:
             server.close()
 

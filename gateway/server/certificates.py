@@ -1,23 +1,16 @@
-"""The listener's certificate: loaded at start, loaded anew when its files change, kept when the new files are bad."""
+"""The listener's certificate and key → the context for handshakes."""
 
-import asyncio
-import logging
 import ssl
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
 from cryptography import x509
 
-from gateway.files import FileRefused, read_file, read_secret_file
+from gateway.files import FileRefused, NamedFiles, path_to
 
-logger: Final = logging.getLogger("gateway")
-
-_LOOK_SECONDS: Final = 2.0
 _MAX_BYTES: Final = 1024 * 1024
-
-Version = tuple[tuple[int, int, int], ...]
-"""Of each file: inode, time of the last change to it or its mode, size; a link that is turned leads to another one."""
 
 
 class CertificateRefused(Exception):
@@ -28,79 +21,47 @@ class CertificateRefused(Exception):
         self.setting = setting
 
 
-class Certificates:
-    """`context` is for the next handshake; those that have begun keep the one they began with.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCertificate:
+    """Equal when they were made of the same. `context` is for handshakes, `ends_at` the end of the certificate."""
 
-    `certificate` is PEM with the chain, the listener's own first; `key` is PEM without a password. Raises
-    `CertificateRefused` for a pair that is not fit.
+    certificate: bytes
+    key: bytes = field(repr=False)
+    min_version: ssl.TLSVersion
+    context: ssl.SSLContext = field(compare=False)
+    ends_at: datetime = field(compare=False)
+
+    @property
+    def has_expired(self) -> bool:
+        """Not refused: clients that find it expired can still be told so by it, and a start would fail for them all."""
+        return self.ends_at < datetime.now(UTC)
+
+
+def read_certificate(
+    files: NamedFiles, *, certificate: Path, key: Path, min_version: ssl.TLSVersion
+) -> ServerCertificate:
+    """`certificate` is PEM with the chain, the listener's own first; `key` is PEM without a password.
+
+    Raises `CertificateRefused` for a pair that is not fit.
     """
+    chain, key_pem = _read(files, certificate, key)
+    return ServerCertificate(
+        certificate=chain,
+        key=key_pem,
+        min_version=min_version,
+        ends_at=_end_of(chain),
+        context=_context(chain, key_pem, min_version),
+    )
 
-    def __init__(self, *, certificate: Path, key: Path, min_version: ssl.TLSVersion) -> None:
-        self._certificate = certificate
-        self._key = key
-        self._min_version = min_version
-        self._seen = self._version()
-        self.ends_at = datetime.max.replace(tzinfo=UTC)  # until one is loaded, in the next line
-        self.context = self._load()
 
-    async def follow(self) -> None:
-        """Look at the files every now and then, for ever."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            self.reload()
-
-    def reload(self) -> None:
-        """Take the files as they are now, if they have changed and fit; else keep what there is and say why."""
-        version = self._version()
-        if version == self._seen:
-            return
-        self._seen = version
-        try:
-            self.context = self._load()
-        except CertificateRefused as refusal:
-            logger.error("certificate_rejected listen.tls.%s %s", refusal.setting, refusal)  # noqa: TRY400  (a stack says nothing)
-
-    def _version(self) -> Version:
-        version = []
-        for path in (self._certificate, self._key):
-            try:
-                status = path.stat()
-            except OSError:
-                version.append((0, 0, 0))
-            else:
-                version.append((status.st_ino, status.st_ctime_ns, status.st_size))
-        return tuple(version)
-
-    def _load(self) -> ssl.SSLContext:
-        pem = self._read()
-        ends_at = _end_of(pem)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = self._min_version
-        context.options |= ssl.OP_NO_RENEGOTIATION
-        context.set_alpn_protocols(["http/1.1"])
-        try:
-            context.load_cert_chain(self._certificate, self._key, password=_refuse_password)
-        except ssl.SSLError as error:
-            raise CertificateRefused("key", _describe(error)) from None
-        except OSError as error:
-            raise CertificateRefused("certificate", f"cannot be read: {error.strerror}") from None
-        if ends_at < datetime.now(UTC):
-            # Not refused: clients that find it expired can still be told so by it, and a start would fail for them all.
-            logger.warning("certificate_expired %s", ends_at.isoformat())
-        self.ends_at = ends_at
-        logger.info("certificate_loaded valid until %s", ends_at.isoformat())
-        return context
-
-    def _read(self) -> bytes:
-        """The certificate. Of the key it is enough to know that it may be used."""
-        setting = "certificate"
-        try:
-            pem = read_file(self._certificate, max_bytes=_MAX_BYTES)
-            setting = "key"
-            read_secret_file(self._key, max_bytes=_MAX_BYTES)
-        except FileRefused as refusal:
-            raise CertificateRefused(setting, str(refusal)) from None
-        return pem
+def _read(files: NamedFiles, certificate: Path, key: Path) -> tuple[bytes, bytes]:
+    setting = "certificate"
+    try:
+        chain = files.read(certificate, max_bytes=_MAX_BYTES)
+        setting = "key"
+        return chain, files.read(key, max_bytes=_MAX_BYTES, is_secret=True)
+    except FileRefused as refusal:
+        raise CertificateRefused(setting, str(refusal)) from None
 
 
 def _end_of(pem: bytes) -> datetime:
@@ -108,6 +69,19 @@ def _end_of(pem: bytes) -> datetime:
         return x509.load_pem_x509_certificates(pem)[0].not_valid_after_utc
     except (ValueError, IndexError):
         raise CertificateRefused("certificate", "holds no certificate in PEM") from None
+
+
+def _context(chain: bytes, key: bytes, min_version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = min_version
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        with path_to(chain) as chain_path, path_to(key) as key_path:
+            context.load_cert_chain(chain_path, key_path, password=_refuse_password)
+    except ssl.SSLError as error:
+        raise CertificateRefused("key", _describe(error)) from None
+    return context
 
 
 def _refuse_password() -> NoReturn:

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NoReturn
 
@@ -23,17 +23,19 @@ def run_until_signalled(
     *,
     lifeline: int | None = None,
     on_serving: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> int:
     """Enter the context that `start` makes, wait for SIGINT or SIGTERM, leave it; gives the exit code 0.
 
     The end of `lifeline`, a descriptor, means the same as a signal; `on_serving` is called when the context has been
-    entered. A second signal while leaving ends the process at once. Raises whatever entering raises.
+    entered. `meanwhile` runs from then on until it is left; its end before that, and what it raises, is the end.
+    A second signal while leaving ends the process at once. Raises whatever entering raises.
     """
     configure_logging()
     gc.set_threshold(*_GC_THRESHOLDS)
     gc.enable()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(start, lifeline, on_serving))
+        runner.run(_serve(start, lifeline, on_serving, meanwhile))
     return 0
 
 
@@ -56,7 +58,10 @@ def configure_logging() -> None:
 
 
 async def _serve(
-    start: Callable[[], AbstractAsyncContextManager[Any]], lifeline: int | None, on_serving: Callable[[], None]
+    start: Callable[[], AbstractAsyncContextManager[Any]],
+    lifeline: int | None,
+    on_serving: Callable[[], None],
+    meanwhile: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -82,7 +87,20 @@ async def _serve(
         gc.collect()
         gc.freeze()
         on_serving()
-        await stopping.wait()
+        await _first_of(stopping.wait(), *([] if meanwhile is None else [meanwhile()]))
+
+
+async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
+    """Until one of them ends, and the others are cancelled. Raises what it has raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

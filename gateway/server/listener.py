@@ -10,7 +10,8 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.http.addresses import Networks, parse_address
@@ -30,28 +31,23 @@ _RETRY_SECONDS: Final = 1.0
 _CLOSE_NOTIFY_SECONDS: Final = 3.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerRules:
+    """`context` is None without TLS. A connection from `balancers` must begin with a head of the PROXY protocol; from
+    others such a head is no HTTP. `opening_timeout` is for that head, and again for the handshake."""
+
+    context: ssl.SSLContext | None
+    balancers: Networks
+    opening_timeout: float
+
+
 class Listener:
-    """Listens on bound sockets from `start` to `close`, and owns them.
+    """Listens on bound sockets from `start` to `close`, and owns them. `rules` are for the connections to come."""
 
-    `context` gives the TLS context for the next handshake, None without TLS. A connection from `balancers` must begin
-    with a head of the PROXY protocol; from others such a head is no HTTP. `opening_timeout` is for that head, and again
-    for the handshake.
-    """
-
-    def __init__(
-        self,
-        *,
-        sockets: Sequence[socket.socket],
-        plane: DataPlane,
-        context: Callable[[], ssl.SSLContext] | None,
-        balancers: Networks,
-        opening_timeout: float,
-    ) -> None:
+    def __init__(self, *, sockets: Sequence[socket.socket], plane: DataPlane, rules: ListenerRules) -> None:
+        self.rules = rules
         self._sockets = tuple(sockets)
         self._plane = plane
-        self._context = context
-        self._balancers = balancers
-        self._opening_timeout = opening_timeout
         self._loop = asyncio.get_running_loop()
         self.is_listening = False
         self._opening: dict[ClientConnection, asyncio.Task[None]] = {}  # those that wait for their peer
@@ -114,9 +110,10 @@ class Listener:
     async def _open(self, sock: socket.socket, peer: str, connection: ClientConnection) -> None:
         """Until the connection's protocol has its transport; whatever stands against that is the peer's doing."""
         may_open = is_open = False
+        rules = self.rules
         try:
-            may_open = await self._introduce(sock, peer, connection)
-            is_open = may_open and await self._connect(sock, peer, connection)
+            may_open = await self._introduce(sock, peer, connection, rules)
+            is_open = may_open and await self._connect(sock, peer, connection, rules)
             if is_open and not self.is_listening:
                 # What the client has sent already is read before a timer that is due, on asyncio's loop too.
                 self._loop.call_later(0, connection.drain)
@@ -127,12 +124,14 @@ class Listener:
             if not is_open:
                 self._plane.on_client_lost(connection)
 
-    async def _introduce(self, sock: socket.socket, peer: str, connection: ClientConnection) -> bool:
+    async def _introduce(
+        self, sock: socket.socket, peer: str, connection: ClientConnection, rules: ListenerRules
+    ) -> bool:
         """Whether the connection may be opened."""
         address = parse_address(peer)
-        is_tls = self._context is not None
-        if address in self._balancers:
-            head = await self._read_proxy_head(sock, peer)
+        is_tls = rules.context is not None
+        if address in rules.balancers:
+            head = await self._read_proxy_head(sock, peer, rules.opening_timeout)
             if head is None:
                 return False
             address = head.source or address
@@ -142,11 +141,11 @@ class Listener:
         self._over_cap.note(str(address), "from one address")
         return False
 
-    async def _read_proxy_head(self, sock: socket.socket, peer: str) -> ProxyHead | None:
+    async def _read_proxy_head(self, sock: socket.socket, peer: str, seconds: float) -> ProxyHead | None:
         """None when the connection ended, or the time, before the head did, or it is none."""
         data = b""
         try:
-            async with asyncio.timeout(self._opening_timeout):
+            async with asyncio.timeout(seconds):
                 while not isinstance(found := read_proxy_head(data), ProxyHead):
                     more = await self._loop.sock_recv(sock, found)
                     if not more:
@@ -161,10 +160,12 @@ class Listener:
             return None
         return found
 
-    async def _connect(self, sock: socket.socket, peer: str, connection: ClientConnection) -> bool:
+    async def _connect(
+        self, sock: socket.socket, peer: str, connection: ClientConnection, rules: ListenerRules
+    ) -> bool:
         """From here on the socket is the transport's, which closes it."""
         try:
-            if self._context is None:
+            if rules.context is None:
                 # This waits for the loop alone and is not cancelled: uvloop would close the transport without a word to
                 # its protocol, which may have a request already, and the answer would be written to what is closed.
                 del self._opening[connection]
@@ -173,8 +174,8 @@ class Listener:
                 await self._loop.connect_accepted_socket(
                     lambda: connection,
                     sock,
-                    ssl=self._context(),
-                    ssl_handshake_timeout=self._opening_timeout,
+                    ssl=rules.context,
+                    ssl_handshake_timeout=rules.opening_timeout,
                     ssl_shutdown_timeout=_CLOSE_NOTIFY_SECONDS,
                 )
         except ssl.SSLError as error:

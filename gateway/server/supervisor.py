@@ -1,4 +1,6 @@
-"""The parent of the workers: starts them, starts anew the ones that die, passes the end on. It serves nothing itself.
+"""The parent of the workers: starts them, starts anew the ones that die, passes on the end and what is to change.
+
+It serves nothing itself.
 
 Theory of operation. The supervisor forks; it has no event loop and no thread, so a fork copies a process at rest, and
 whatever was prepared before (configuration, keys, modules) is there once, shared and the same in each worker, also in
@@ -9,6 +11,10 @@ Two pipes tie them together. Of the *lifeline* the supervisor holds the writing 
 because the supervisor was killed, every worker reads the end of it and drains. So the end is told once, whether the
 signal went to the supervisor or to the whole process group; a signal passed on would be a worker's second one, which
 ends it at once. Of the *status* pipe a worker holds the writing end: a byte says that it serves, the end that it died.
+
+What is to change comes through a third way, `orders`: the supervisor has read and checked all of it, so the workers are
+the same again, whatever becomes of the files in the meantime, and those that start later are so by the fork. A worker
+says by a byte that it has carried an order out; one that cannot dies, and the next one starts with it.
 
 The first worker starts alone. If it cannot serve, nor can the others: its reason is printed once and its exit code is
 the supervisor's. From then on a worker that dies is replaced, at once or, when it died young, after a growing pause in
@@ -22,13 +28,16 @@ import os
 import select
 import selectors
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from gateway.server.hangups import HangUps
 from gateway.server.lifecycle import STOP_SIGNALS, configure_logging, end_by_signal
+from gateway.server.orders import Dispatch, Orders
 from gateway.server.sockets import Ports, stop_listening
 
 logger: Final = logging.getLogger("gateway")
@@ -37,18 +46,23 @@ _YOUNG_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.5
 _DOUBLINGS: Final = 5
 _SERVES: Final = b"+"
+_OBEYED: Final = b"!"
+_SIGNALS: Final = (*STOP_SIGNALS, signal.SIGHUP)
 _SIGNAL_SECONDS: Final = 0.2
 _KILL_AFTER: Final = 5.0  # beyond the time to drain; a worker that is still there hangs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """What a worker is given: its seat (from 0) and ports, the lifeline's end to watch, whom to tell that it serves."""
+    """What a worker is given: its seat (from 0) and ports, the lifeline's end to watch, where orders come, and whom to
+    tell that it serves and that it has carried one out."""
 
     seat: int
     ports: Ports
     lifeline: int
+    orders: socket.socket
     tell_serving: Callable[[], None]
+    tell_obeyed: Callable[[], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,7 +86,8 @@ def restart_pause(early_deaths: int) -> float:
 class Supervisor:
     """Keeps one worker in each seat; `seats` are their ports. `work` is what a worker does, and gives its exit code.
 
-    `on_serving` is called once, when the first one serves. `drain_seconds` is how long a worker may take to end.
+    `on_serving` is called once, when the first one serves. `drain_seconds` tells how long a worker may take to end.
+    `hang_ups` are those that have come before, too.
     """
 
     def __init__(
@@ -81,11 +96,14 @@ class Supervisor:
         seats: Sequence[Ports],
         work: Callable[[Post], int],
         on_serving: Callable[[], None],
-        drain_seconds: float,
+        drain_seconds: Callable[[], float],
+        orders: Orders,
+        hang_ups: HangUps,
     ) -> None:
         self._work = work
         self._on_serving = on_serving
         self._drain_seconds = drain_seconds
+        self._dispatch = Dispatch(orders, hang_ups.take)
         self._seats = [
             _Seat(number=number, ports=ports, starts_at=0.0 if number == 1 else float("inf"))
             for number, ports in enumerate(seats, start=1)
@@ -112,6 +130,7 @@ class Supervisor:
                     for key, _ in self._selector.select(self._until_next()):
                         key.data()
                     self._kill_overdue()
+                    self._dispatch.look()
             finally:
                 self._close()
         return self._exit_code
@@ -120,7 +139,8 @@ class Supervisor:
         return not self._is_stopping or any(seat.pid for seat in self._seats)
 
     def _until_next(self) -> float | None:
-        times = [self._kill_at, *(seat.starts_at for seat in self._seats if not seat.pid and not self._is_stopping)]
+        waiting = () if self._is_stopping else (seat for seat in self._seats if not seat.pid)
+        times = [self._kill_at, self._dispatch.next_look, *(seat.starts_at for seat in waiting)]
         soonest = min(times)
         return None if soonest == float("inf") else max(0.0, soonest - time.monotonic())
 
@@ -133,29 +153,37 @@ class Supervisor:
 
     def _start(self, seat: _Seat) -> None:
         status, status_end = os.pipe()
+        line, line_end = self._dispatch.open_line()
         sys.stdout.flush()  # or the worker would write it once more
         # A signal that came before the worker has left the supervisor's handlers would be lost in it.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = _fork(seat)
         if pid == 0:
-            self._become_worker(seat, status, status_end, blocked)
+            line.close()
+            self._become_worker(seat, status, status_end, line_end, blocked)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(status_end)
+        line_end.close()
         seat.started_at = time.monotonic()
         if pid is None:
             os.close(status)
+            line.close()
             self._on_death(seat, 0, os.EX_OSERR)
             return
         seat.pid, seat.status = pid, status
+        self._dispatch.add(pid, line)
         self._selector.register(status, selectors.EVENT_READ, lambda: self._on_status(seat))
 
-    def _become_worker(self, seat: _Seat, status: int, status_end: int, blocked: set[int | signal.Signals]) -> NoReturn:
+    def _become_worker(
+        self, seat: _Seat, status: int, status_end: int, line_end: socket.socket, blocked: set[int | signal.Signals]
+    ) -> NoReturn:
         """In the new process, and nothing of it comes back: it would be a second supervisor."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
             for number in STOP_SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one to the whole group is the supervisor's
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             self._release(but_for=seat)
             os.close(status)
@@ -163,7 +191,9 @@ class Supervisor:
                 seat=seat.number - 1,
                 ports=seat.ports,
                 lifeline=self._lifeline,
-                tell_serving=lambda: _tell(status_end),
+                orders=line_end,
+                tell_serving=lambda: _tell(status_end, _SERVES),
+                tell_obeyed=lambda: _tell(status_end, _OBEYED),
             )
             code = self._work(post)
             sys.stdout.flush()
@@ -175,6 +205,7 @@ class Supervisor:
     def _release(self, *, but_for: _Seat) -> None:
         """Close what only the supervisor needs."""
         self._selector.close()
+        self._dispatch.close()
         for descriptor in (self._lifeline_end, self._signals, self._signals_end):
             os.close(descriptor)
         for seat in self._seats:
@@ -185,19 +216,27 @@ class Supervisor:
                     sock.close()
 
     def _on_status(self, seat: _Seat) -> None:
-        if os.read(seat.status, 16):
-            logger.info("worker_started worker=%d pid=%d", seat.number, seat.pid)
-            if not self._has_served:
-                self._has_served = True
-                self._on_serving()
-                for other in self._seats:
-                    other.starts_at = 0.0
+        said = os.read(seat.status, 16)
+        if said:
+            self._dispatch.on_obeyed(seat.pid, said.count(_OBEYED))
+            if _SERVES in said:
+                self._on_served(seat)
             return
         self._selector.unregister(seat.status)
         os.close(seat.status)
+        self._dispatch.remove(seat.pid)
         _, ended = os.waitpid(seat.pid, 0)
         pid, seat.pid = seat.pid, 0
         self._on_death(seat, pid, os.waitstatus_to_exitcode(ended))
+
+    def _on_served(self, seat: _Seat) -> None:
+        logger.info("worker_started worker=%d pid=%d", seat.number, seat.pid)
+        if not self._has_served:
+            self._has_served = True
+            self._on_serving()
+            self._dispatch.start()
+            for other in self._seats:
+                other.starts_at = 0.0
 
     def _on_death(self, seat: _Seat, pid: int, code: int) -> None:
         how = f"signal={_signal_name(-code)}" if code < 0 else f"code={code}"
@@ -234,6 +273,8 @@ class Supervisor:
 
     def _on_signals(self) -> None:
         for number in os.read(self._signals, 16):
+            if number == signal.SIGHUP:
+                continue  # noted already; it has only to wake the selector
             if not self._is_stopping:
                 logger.info("stopping signal=%s", signal.Signals(number).name)
                 self._stop()
@@ -242,7 +283,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._is_stopping = True
-        self._kill_at = time.monotonic() + self._drain_seconds + _KILL_AFTER
+        self._kill_at = time.monotonic() + self._drain_seconds() + _KILL_AFTER
+        self._dispatch.stop()
         os.close(self._lifeline_end)
         for seat in self._seats:
             if not seat.pid:
@@ -306,7 +348,7 @@ def _signal_name(number: int) -> str:
         return str(number)  # most real-time signals have no name
 
 
-def _tell(status_end: int) -> None:
+def _tell(status_end: int, what: bytes) -> None:
     # The supervisor may be gone already; then the lifeline tells.
     with contextlib.suppress(OSError):
-        os.write(status_end, _SERVES)
+        os.write(status_end, what)

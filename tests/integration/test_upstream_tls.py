@@ -159,8 +159,8 @@ def test_files_that_do_not_fit_are_problems_of_the_configuration(tmp_path: Path,
     (tmp_path / "nonsense.pem").write_text("nonsense")
     (tmp_path / "open.key").write_bytes(key.read_bytes())
     assert "ended with 78" in _check(tmp_path, ca="missing.pem")
-    assert "upstreams.main.tls.ca: the file" in _check(tmp_path, ca="nonsense.pem")
+    assert "upstreams.main.tls.ca: holds no certificates" in _check(tmp_path, ca="nonsense.pem")
     assert "tls.key: the file" in _check(tmp_path, certificate=str(certificate), key="open.key")
-    assert "tls.certificate: the certificate and key cannot" in _check(
+    assert "tls.certificate: and its key cannot be used together" in _check(
         tmp_path, certificate=str(certificate), key=str(other)
     )

@@ -23,10 +23,13 @@ class Listen:
     """Where clients connect."""
 
     address: str = field(
-        default="127.0.0.1", metadata=doc("Address to bind; 0.0.0.0 or '::' inside a container.", form=Form.ADDRESS)
+        default="127.0.0.1",
+        metadata=doc("Address to bind; 0.0.0.0 or '::' inside a container.", form=Form.ADDRESS, reloads=False),
     )
-    port: int = field(default=8080, metadata=doc("TCP port; 0 takes any free one.", minimum=0, maximum=65535))
-    access_log: bool = field(default=True, metadata=doc("One JSON line a request on standard output."))
+    port: int = field(
+        default=8080, metadata=doc("TCP port; 0 takes any free one.", minimum=0, maximum=65535, reloads=False)
+    )
+    access_log: bool = field(default=True, metadata=doc("One JSON line a request on standard output.", reloads=False))
     tls: Tls | None = field(default=None, metadata=doc("TLS for clients; plain HTTP when absent."))
     trusted_proxies: tuple[str, ...] = field(
         default=(), metadata=doc("Networks of proxies whose X-Forwarded-* fields count.", form=Form.NETWORK)

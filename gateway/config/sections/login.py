@@ -34,7 +34,10 @@ class Login:
     )
     username_field: Literal["username", "email"] = field(
         default="username",
-        metadata=doc("Name of the first log-in field (USERNAME_FIELD): `username`, or `email` to log in by e-mail."),
+        metadata=doc(
+            "Name of the first log-in field (USERNAME_FIELD): `username`, or `email` to log in by e-mail.",
+            reloads=False,
+        ),
     )
     response_fields: Mapping[str, UserAttribute | Mapping[str, UserAttribute]] = field(
         default_factory=dict,

@@ -51,18 +51,18 @@ def test_files_are_found_beside_the_configuration(tmp_path: Path, pair: Pair) ->
             tls="ca: own.crt, certificate: own.crt, key: own.key",
         )
     )
-    assert credentials.certificates is not None
-    assert credentials.certificates.context.minimum_version is ssl.TLSVersion.TLSv1_3
-    assert set(credentials.upstream_contexts) == {"safe", "other"}
-    (ours,) = credentials.upstream_contexts["safe"].get_ca_certs()
+    assert credentials.certificate is not None
+    assert credentials.certificate.context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert set(credentials.upstreams) == {"safe", "other"}
+    (ours,) = credentials.upstreams["safe"].context.get_ca_certs()
     assert ours["subject"] == ((("commonName", "own"),),)
 
 
 def test_without_tls_there_is_no_certificate_and_tls_1_2_is_the_default(tmp_path: Path, pair: Pair) -> None:
-    assert read_credentials(document(tmp_path)).certificates is None
-    certificates = read_credentials(document(tmp_path, listen="tls: {certificate: own.crt, key: own.key}")).certificates
-    assert certificates is not None
-    assert certificates.context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert read_credentials(document(tmp_path)).certificate is None
+    certificate = read_credentials(document(tmp_path, listen="tls: {certificate: own.crt, key: own.key}")).certificate
+    assert certificate is not None
+    assert certificate.context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_a_weak_signing_key_is_refused_where_it_is_named(tmp_path: Path) -> None:
@@ -92,14 +92,14 @@ def test_s88_so_is_a_certificate_with_the_key_in_it(tmp_path: Path, pair: Pair) 
     both = tmp_path / "both.pem"
     both.write_bytes(pair.certificate.read_bytes() + pair.key.read_bytes())
     both.chmod(0o600)
-    assert read_credentials(document(tmp_path, tls="certificate: both.pem")).upstream_contexts
+    assert read_credentials(document(tmp_path, tls="certificate: both.pem")).upstreams
     both.chmod(0o644)
     (message,) = refusals(document(tmp_path, tls="certificate: both.pem"))
     assert message.startswith(f"5 upstreams.safe.tls.certificate: the file {both} is open to others")
 
 
 def test_an_issuer_is_believed_by_its_own_authorities(tmp_path: Path, pair: Pair) -> None:
-    context = read_credentials(document(tmp_path, issuer="ca: own.crt")).issuer_contexts["corp"]
+    context = read_credentials(document(tmp_path, issuer="ca: own.crt")).issuers["corp"]
     (ours,) = context.get_ca_certs()
     assert ours["subject"] == ((("commonName", "own"),),)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

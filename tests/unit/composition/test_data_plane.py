@@ -6,7 +6,7 @@ import pytest
 
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
-from gateway.composition.data_plane import build_admission, build_caps, build_rules
+from gateway.composition.data_plane import build_admission, build_rules
 from gateway.composition.state import open_state, open_users
 from gateway.composition.tokens import build_issuer, build_verifier, keyring_of
 from gateway.config.load import Document
@@ -14,7 +14,7 @@ from gateway.errors import Reason, Refused
 from gateway.http.addresses import parse_address
 from gateway.http.routes import RouteTable
 from gateway.proxy.admission import Admission, UnknownUser
-from gateway.proxy.connection_caps import NOT_COUNTED
+from gateway.proxy.connection_caps import NOT_COUNTED, ConnectionCaps
 from gateway.proxy.data_plane import PlaneRules
 from gateway.types import Access, Principal, Revocation, RevokedKind, User
 from tests.unit.composition.documents import document_with
@@ -64,14 +64,8 @@ def world(folder: Path, **sections: str) -> World:
 
 
 def rules(**sections: str) -> PlaneRules:
-    document = document_with(**sections)
-    admission = build_admission(
-        document.config,
-        verifier=build_verifier(document.config, keyring_of(document)),
-        revocations=RevocationList(),
-        directory=None,  # type: ignore[arg-type]  # nobody is looked up here
-    )
-    return build_rules(document.config, admission=admission, routes=RouteTable(exact={}, prefixes={}), cors=None)
+    config = document_with(**sections).config
+    return build_rules(config, routes=RouteTable(exact={}, prefixes={}), cors=None)
 
 
 async def test_scheme_claims_and_identity_fields_are_the_configured_ones(tmp_path: Path) -> None:
@@ -161,10 +155,9 @@ def test_challenges_name_the_first_scheme_and_the_realm() -> None:
 
 
 def test_caps_are_the_configured_ones_and_trusted_proxies_are_exempt() -> None:
-    config = document_with(
-        limits="{connections: {max: 2, max_per_address: 1}}", listen="{trusted_proxies: [10.0.0.1]}"
-    ).config
-    caps = build_caps(config)
+    caps = ConnectionCaps(
+        rules(limits="{connections: {max: 2, max_per_address: 1}}", listen="{trusted_proxies: [10.0.0.1]}").caps
+    )
     assert (caps.has_room(1), caps.has_room(2)) == (True, False)
     assert caps.take(parse_address("192.0.2.1"))
     assert caps.take(parse_address("192.0.2.1")) is None
@@ -172,5 +165,5 @@ def test_caps_are_the_configured_ones_and_trusted_proxies_are_exempt() -> None:
 
 
 def test_by_default_an_address_has_no_cap() -> None:
-    caps = build_caps(document_with().config)
+    caps = ConnectionCaps(rules().caps)
     assert {caps.take(parse_address("192.0.2.1")) for _ in range(1000)} == {NOT_COUNTED}

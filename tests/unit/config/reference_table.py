@@ -1,5 +1,6 @@
 """The table of keys in docs/configuration.md, made of the model; `python -m tests.unit.config.reference_table` renews it."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +16,14 @@ PAGE = ROOT / "docs" / "configuration.md"
 BEGIN, END = "<!-- made of the model: begin -->\n", "<!-- made of the model: end -->\n"
 
 
-def keys(section: Section | None = None, prefix: str = "") -> Iterator[tuple[str, Key]]:
-    """Every key with its path: `listen.port`, `upstreams.NAME.servers`, `routes[].path`."""
+def keys(section: Section | None = None, prefix: str = "", *, reloads: bool = False) -> Iterator[tuple[str, Key]]:
+    """Every key with its path: `listen.port`, `upstreams.NAME.servers`, `routes[].path`; `reloads` as it works out."""
     for name, key in (section or section_of(Config)).keys.items():
-        path = prefix + name
-        yield path, key
+        path, does_reload = prefix + name, reloads if key.reloads is None else key.reloads
+        yield path, dataclasses.replace(key, reloads=does_reload)
         inner, infix = _inner(key.shape)
         if inner is not None:
-            yield from keys(inner, path + infix)
+            yield from keys(inner, path + infix, reloads=does_reload)
 
 
 def _inner(shape: Shape) -> tuple[Section | None, str]:
@@ -63,6 +64,11 @@ def _default(key: Key) -> str:
     return f"`{_yaml(default_text(key.shape, key.default))}`"
 
 
+def _restart(key: Key) -> str:
+    """Of a section its keys say it."""
+    return "" if key.reloads or _inner(key.shape)[0] is not None else " *Restart.*"
+
+
 def _yaml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_yaml(item) for item in value)}]"
@@ -71,7 +77,7 @@ def _yaml(value: Any) -> str:
 
 def table() -> str:
     rows = [
-        f"| `{path}` | {value_text(key.shape)} | {_default(key)} | {key.doc} |".replace("  ", " ")
+        f"| `{path}` | {value_text(key.shape)} | {_default(key)} | {key.doc}{_restart(key)} |".replace("  ", " ")
         for path, key in keys()
     ]
     return "\n".join(["| key | value | default | meaning |", "|---|---|---|---|", *rows, ""])

@@ -13,6 +13,7 @@ def test_what_is_not_said_is_there_all_the_same() -> None:
         "maximum": None,
         "size": False,
         "may_be_unlimited": False,
+        "reloads": None,
     }
 
 

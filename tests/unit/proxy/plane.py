@@ -35,9 +35,9 @@ from gateway.http.targets import Target
 from gateway.http.upgrades import HandshakeReader
 from gateway.observability.access_log import AccessLog
 from gateway.observability.meters import UNROUTED
-from gateway.proxy.admission import Admission
+from gateway.proxy.admission import Admission, AdmissionRules
 from gateway.proxy.balancer import round_robin
-from gateway.proxy.connection_caps import ConnectionCaps
+from gateway.proxy.connection_caps import CapRules
 from gateway.proxy.data_plane import DataPlane, PlaneRules
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.proxy.plan import ClientLimits, RoutePlan, WebSocketPlan
@@ -153,7 +153,6 @@ class World:
         proxies = Networks(trusted)
         routes = self._routes()
         rules = PlaneRules(
-            admission=self._admission(),
             preparation=_preparation(routes, trusts_peer=False),
             trusted_preparation=_preparation(routes, trusts_peer=True),
             trusted_proxies=TrustedProxies(proxies) if trusted else None,
@@ -167,10 +166,11 @@ class World:
                 min_rate=MIN_RATE,
                 max_requests=max_requests,
             ),
+            caps=CapRules(total=max_connections, per_address=max_per_address, exempt=proxies),
         )
         self.plane = DataPlane(
             rules=rules,
-            caps=ConnectionCaps(total=max_connections, per_address=max_per_address, exempt=proxies),
+            admission=self._admission(),
             access_log=self._access_log if has_log else None,
             unrouted=self.metering.meters.route(UNROUTED),
             long_exchanges=self.long_exchanges,
@@ -207,20 +207,22 @@ class World:
 
     def _admission(self) -> Admission:
         return Admission(
-            bearer=BearerReader(schemes=("Bearer",)),
-            verifier=TokenVerifier(
-                keyring=Keyring(build_key("HS256", Secret(KEY), None)),
-                leeway=0,
-                audience=(),
-                issuer=None,
-                user_id_claim="user_id",
-                token_type_claim="token_type",
-                jti_claim="jti",
+            rules=AdmissionRules(
+                bearer=BearerReader(schemes=("Bearer",)),
+                verifier=TokenVerifier(
+                    keyring=Keyring(build_key("HS256", Secret(KEY), None)),
+                    leeway=0,
+                    audience=(),
+                    issuer=None,
+                    user_id_claim="user_id",
+                    token_type_claim="token_type",
+                    jti_claim="jti",
+                ),
+                identity=IdentityRenderer(fields={}, refuses_unsafe=False),
+                claim_names=("sid", "roles"),
             ),
-            identity=IdentityRenderer(fields={}, refuses_unsafe=False),
             revocations=self.revocations,
             directory=self.directory,  # type: ignore[arg-type]
-            claim_names=("sid", "roles"),
             max_tokens=100,
         )
 

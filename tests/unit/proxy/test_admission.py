@@ -15,7 +15,7 @@ from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.errors import Reason, Refused
-from gateway.proxy.admission import Admission, UnknownUser
+from gateway.proxy.admission import Admission, AdmissionRules, UnknownUser
 from gateway.sqlite_file import SqliteFile
 from gateway.types import Access, Principal, Revocation, RevokedKind, Secret
 from gateway.users.sqlite import SqliteUserDirectory
@@ -33,20 +33,22 @@ class World:
         self.directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.revocations = RevocationList()
         self.admission = Admission(
-            bearer=BearerReader(schemes=("Bearer",)),
-            verifier=TokenVerifier(
-                keyring=Keyring(build_key("HS256", Secret(KEY), None)),
-                leeway=leeway,
-                audience=(),
-                issuer=None,
-                user_id_claim="user_id",
-                token_type_claim="token_type",
-                jti_claim="jti",
+            rules=AdmissionRules(
+                bearer=BearerReader(schemes=("Bearer",)),
+                verifier=TokenVerifier(
+                    keyring=Keyring(build_key("HS256", Secret(KEY), None)),
+                    leeway=leeway,
+                    audience=(),
+                    issuer=None,
+                    user_id_claim="user_id",
+                    token_type_claim="token_type",
+                    jti_claim="jti",
+                ),
+                identity=IdentityRenderer(fields={"X-Tenant": "tenant"}, refuses_unsafe=False),
+                claim_names=("sid", "roles"),
             ),
-            identity=IdentityRenderer(fields={"X-Tenant": "tenant"}, refuses_unsafe=False),
             revocations=self.revocations,
             directory=self.directory,
-            claim_names=("sid", "roles"),
             max_tokens=10,
         )
 

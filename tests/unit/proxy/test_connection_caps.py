@@ -3,11 +3,15 @@
 import pytest
 
 from gateway.http.addresses import Networks, parse_address
-from gateway.proxy.connection_caps import NOT_COUNTED, ConnectionCaps
+from gateway.proxy.connection_caps import NOT_COUNTED, CapRules, ConnectionCaps
+
+
+def rules(per_address: int | None = 2) -> CapRules:
+    return CapRules(total=5, per_address=per_address, exempt=Networks(["10.0.0.0/8"]))
 
 
 def caps(per_address: int | None = 2) -> ConnectionCaps:
-    return ConnectionCaps(total=5, per_address=per_address, exempt=Networks(["10.0.0.0/8"]))
+    return ConnectionCaps(rules(per_address))
 
 
 def take(of: ConnectionCaps, text: str) -> int | None:
@@ -56,4 +60,17 @@ def test_s83_what_has_gone_leaves_nothing_behind() -> None:
 
 @pytest.mark.parametrize(("total", "share"), [(1, 1), (100, 1), (10_000, 156)])
 def test_s81_a_share_has_to_go_when_it_is_full(total: int, share: int) -> None:
-    assert ConnectionCaps(total=total, per_address=None, exempt=Networks([])).share == share
+    assert ConnectionCaps(CapRules(total=total, per_address=None, exempt=Networks([]))).share == share
+
+
+def test_other_rules_are_for_those_to_come() -> None:
+    counted = caps(per_address=None)
+    assert take(counted, "192.0.2.1") == NOT_COUNTED
+    counted.rules = rules(per_address=1)
+    group = take(counted, "192.0.2.1")
+    assert group
+    assert take(counted, "192.0.2.1") is None
+    counted.rules = rules(per_address=None)
+    counted.give_back(group)
+    counted.rules = rules(per_address=1)
+    assert take(counted, "192.0.2.1") is not None

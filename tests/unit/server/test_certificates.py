@@ -1,6 +1,5 @@
-"""The listener's certificate: what is refused, and what a change of the files does."""
+"""The listener's certificate: what is made of it, and what is refused."""
 
-import logging
 import os
 import ssl
 from collections.abc import Callable
@@ -9,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.server.certificates import CertificateRefused, Certificates
+from gateway.files import NamedFiles
+from gateway.server.certificates import CertificateRefused, ServerCertificate, read_certificate
 from tests.certificates import Pair, write_pair
 
 
-def load(pair: Pair, *, min_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> Certificates:
-    return Certificates(certificate=pair.certificate, key=pair.key, min_version=min_version)
+def load(pair: Pair, *, min_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> ServerCertificate:
+    return read_certificate(NamedFiles(), certificate=pair.certificate, key=pair.key, min_version=min_version)
 
 
 @pytest.fixture
@@ -106,66 +106,18 @@ def test_a_bad_pair_is_refused(pair: Pair, name: str) -> None:
     assert refused.value.setting == setting
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_new_pair_leaves_the_last_good_one(pair: Pair, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    certificates = load(pair)
-    context = certificates.context
-    BAD[name][0](pair)
-    certificates.reload()
-    certificates.reload()
-    assert certificates.context is context
-    (rejected,) = [message for message in caplog.messages if "rejected" in message]
-    assert rejected.startswith(f"certificate_rejected listen.tls.{BAD[name][1]} ")
-
-
-def test_a_good_new_pair_is_for_the_next_handshake(pair: Pair, tmp_path: Path) -> None:
-    certificates = load(pair)
-    context = certificates.context
-    certificates.reload()
-    assert certificates.context is context
+def test_it_equals_another_one_that_was_made_of_the_same(pair: Pair, tmp_path: Path) -> None:
+    first = load(pair)
+    assert load(pair) == first
+    assert load(pair, min_version=ssl.TLSVersion.TLSv1_3) != first
     renew(write_pair(tmp_path, "renewed"), pair)
-    certificates.reload()
-    assert certificates.context is not context
+    assert load(pair) != first
 
 
-def test_a_mode_that_was_put_right_is_noticed(pair: Pair) -> None:
-    certificates = load(pair)
-    context = certificates.context
-    pair.key.chmod(0o604)
-    certificates.reload()
-    assert certificates.context is context
-    pair.key.chmod(0o600)
-    certificates.reload()
-    assert certificates.context is not context
+def test_s61_its_key_is_not_shown(pair: Pair) -> None:
+    assert "PRIVATE" not in repr(load(pair))
 
 
-def test_half_a_renewal_is_waited_out(pair: Pair, tmp_path: Path) -> None:
-    certificates = load(pair)
-    context = certificates.context
-    renewed = write_pair(tmp_path, "renewed")
-    os.replace(renewed.certificate, pair.certificate)
-    certificates.reload()
-    assert certificates.context is context
-    os.replace(renewed.key, pair.key)
-    certificates.reload()
-    assert certificates.context is not context
-
-
-def test_a_link_that_is_turned_counts_as_a_change(tmp_path: Path) -> None:
-    """As Kubernetes renews what it mounts."""
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        write_pair(tmp_path / name, "tls")
-    (tmp_path / "data").symlink_to("one")
-    certificates = load(Pair(certificate=tmp_path / "data" / "tls.crt", key=tmp_path / "data" / "tls.key"))
-    context = certificates.context
-    (tmp_path / "new").symlink_to("two")
-    os.replace(tmp_path / "new", tmp_path / "data")
-    certificates.reload()
-    assert certificates.context is not context
-
-
-def test_an_expired_certificate_is_served_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    load(write_pair(tmp_path, "old", valid_for=timedelta(hours=-1)))
-    assert any(message.startswith("certificate_expired ") for message in caplog.messages)
+def test_an_expired_certificate_is_not_refused_but_known(pair: Pair, tmp_path: Path) -> None:
+    assert load(write_pair(tmp_path, "old", valid_for=timedelta(hours=-1))).has_expired
+    assert not load(pair).has_expired

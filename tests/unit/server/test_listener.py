@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import logging
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from gateway.auth.keys import generate_key
 from gateway.auth.revocation import RevocationList
-from gateway.composition.data_plane import build_admission, build_caps, build_rules
+from gateway.composition.data_plane import build_admission, build_rules
 from gateway.composition.routes import build_routes
 from gateway.composition.state import open_state
 from gateway.composition.tokens import build_verifier, keyring_of
@@ -27,7 +28,7 @@ from gateway.http.responses import ResponseReader
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.server import listener as listener_module
-from gateway.server.listener import Listener
+from gateway.server.listener import Listener, ListenerRules
 from gateway.server.sockets import open_sockets
 from tests.certificates import Pair, write_pair
 from tests.unit.metering import new_meters
@@ -78,8 +79,8 @@ async def running_plane(folder: Path, *, total: int = 100, per_address: str = "n
             )
             routes = build_routes(config, pools={"app": pool}, endpoints=pool, cors=None, meters=new_meters())
             plane = DataPlane(
-                rules=build_rules(config, admission=admission, routes=routes, cors=None),
-                caps=build_caps(config),
+                rules=build_rules(config, routes=routes, cors=None),
+                admission=admission,
                 access_log=None,
                 unrouted=new_meters().route("unrouted"),
                 long_exchanges=long_exchanges,
@@ -101,7 +102,7 @@ class World:
         self,
         plane: DataPlane,
         *,
-        context: Callable[[], ssl.SSLContext] | None = None,
+        context: ssl.SSLContext | None = None,
         balancers: tuple[str, ...] = (),
         opening_timeout: float = LONG,
         sockets: tuple[socket.socket, ...] | None = None,
@@ -112,9 +113,7 @@ class World:
         self.listener = Listener(
             sockets=self.sockets,
             plane=plane,
-            context=context,
-            balancers=Networks(balancers),
-            opening_timeout=opening_timeout,
+            rules=ListenerRules(context=context, balancers=Networks(balancers), opening_timeout=opening_timeout),
         )
 
     @contextlib.asynccontextmanager
@@ -461,20 +460,19 @@ async def test_s78_a_head_that_does_not_come_in_time_ends_the_connection(
 
 async def test_tls_and_its_certificate_of_the_moment(tmp_path: Path, pair: Pair) -> None:
     renewed = write_pair(tmp_path, "renewed")
-    current = pair
     async with (
-        listening(tmp_path, context=lambda: server_context(current)) as world,
+        listening(tmp_path, context=server_context(pair)) as world,
         world.client(ssl=pair.client_context(), server_hostname="127.0.0.1") as client,
     ):
         assert b"\r\nX-Forwarded-Proto: https\r\n" in await client.forwarded()
-        current = renewed
+        world.listener.rules = dataclasses.replace(world.listener.rules, context=server_context(renewed))
         async with world.client(ssl=renewed.client_context(), server_hostname="127.0.0.1") as other:
             assert await other.forwarded()
         assert await client.forwarded(), "open connections keep the certificate that they began with"
 
 
 async def test_a_head_may_stand_before_tls(tmp_path: Path, pair: Pair) -> None:
-    async with listening(tmp_path, context=lambda: server_context(pair), balancers=("127.0.0.1",)) as world:
+    async with listening(tmp_path, context=server_context(pair), balancers=("127.0.0.1",)) as world:
         loop = asyncio.get_running_loop()
         with socket.create_connection(("127.0.0.1", world.port)) as sock:
             sock.sendall(V1)
@@ -492,7 +490,7 @@ async def test_a_head_may_stand_before_tls(tmp_path: Path, pair: Pair) -> None:
 async def test_a_client_that_speaks_no_tls_is_cut_with_one_line(
     tmp_path: Path, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with listening(tmp_path, context=lambda: server_context(pair)) as world:
+    async with listening(tmp_path, context=server_context(pair)) as world:
         for _ in range(3):
             async with world.client() as client:
                 client.send(REQUEST)
@@ -505,7 +503,7 @@ async def test_a_client_that_speaks_no_tls_is_cut_with_one_line(
 async def test_s78_a_handshake_that_stops_is_ended_without_a_line(
     tmp_path: Path, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with listening(tmp_path, context=lambda: server_context(pair), opening_timeout=0.05) as world:
+    async with listening(tmp_path, context=server_context(pair), opening_timeout=0.05) as world:
         async with world.client() as client:
             assert await client.rest() == b""
         await has_room(world.plane)
@@ -513,7 +511,7 @@ async def test_s78_a_handshake_that_stops_is_ended_without_a_line(
 
 
 async def test_closing_ends_a_handshake(tmp_path: Path, pair: Pair) -> None:
-    async with listening(tmp_path, context=lambda: server_context(pair)) as world, world.client() as client:
+    async with listening(tmp_path, context=server_context(pair)) as world, world.client() as client:
         client.send(b"\x16")
         while not world.listener._opening:
             await asyncio.sleep(0)

@@ -14,6 +14,7 @@ from tests.unit.server.scripts import Script, script
 SOURCE = """
 import os, signal, sys, time
 from gateway.server import supervisor
+from gateway.server.hangups import HangUps
 from gateway.server.sockets import open_ports
 
 supervisor._KILL_AFTER = 0.2
@@ -30,9 +31,20 @@ def wait(post):
 def work(post):
 WORK
 
+class NoOrders:
+    interval = 60.0
+
+    def next(self, *, is_asked):
+        return None
+
 print("once")
 code = supervisor.Supervisor(
-    seats=seats, work=work, on_serving=lambda: print("on_serving", flush=True), drain_seconds=0.1
+    seats=seats,
+    work=work,
+    on_serving=lambda: print("on_serving", flush=True),
+    drain_seconds=lambda: 0.1,
+    orders=NoOrders(),
+    hang_ups=HangUps(),
 ).run()
 print("code", code, flush=True)
 """
@@ -150,8 +162,8 @@ def test_workers_hold_their_own_descriptors_only() -> None:
         process.line_with("worker_started")
         for pid in (second, third):
             kinds = sorted(os.readlink(entry).partition(":")[0] for entry in Path(f"/proc/{pid}/fd").iterdir())
-            # Standard input is /dev/null; output, errors, lifeline and status are pipes; one socket of its own.
-            assert kinds == ["/dev/null", "pipe", "pipe", "pipe", "pipe", "socket"]
+            # Standard input is /dev/null; output, errors, lifeline and status are pipes; a port of its own, and orders.
+            assert kinds == ["/dev/null", "pipe", "pipe", "pipe", "pipe", "socket", "socket"]
 
 
 def test_worker_that_hangs_is_killed_when_the_time_to_drain_is_over() -> None:
@@ -167,7 +179,7 @@ def test_worker_that_hangs_is_killed_when_the_time_to_drain_is_over() -> None:
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_ends_all_at_once(second: int) -> None:
-    source = supervised("serve(post)", "time.sleep(60)").replace("drain_seconds=0.1", "drain_seconds=60")
+    source = supervised("serve(post)", "time.sleep(60)").replace("lambda: 0.1", "lambda: 60")
     with script(source) as process:
         pids(process)
         process.signal(signal.SIGTERM)

@@ -1,0 +1,44 @@
+"""SIGHUP, which asks to read the configuration again."""
+
+import asyncio
+import signal
+from types import FrameType
+
+
+class HangUps:
+    """Caught from the moment on when this is made, before the configuration is read: none is lost, and none kills.
+
+    Several that come before anybody looks are one.
+    """
+
+    def __init__(self) -> None:
+        self._has_come = False
+        self._news: asyncio.Event | None = None
+        signal.signal(signal.SIGHUP, self._on_signal)
+
+    def take(self) -> bool:
+        """Whether one has come since the last look."""
+        has_come, self._has_come = self._has_come, False
+        return has_come
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether one comes in this time, or has come."""
+        if self._news is None:
+            self._news = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._note)
+        if not self._has_come:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
+            except TimeoutError:
+                return False
+        self._news.clear()
+        return self.take()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._note()
+
+    def _note(self) -> None:
+        self._has_come = True
+        if self._news is not None:
+            self._news.set()

@@ -1,0 +1,44 @@
+"""SIGHUP from the first moment on, each in a process of its own."""
+
+from tests.unit.server.scripts import script
+
+SOURCE = """
+import asyncio, os, signal
+from gateway.server.hangups import HangUps
+
+hang_ups = HangUps()
+print("caught", flush=True)
+
+async def main():
+    print(await hang_ups.wait(0.01), flush=True)
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGHUP)
+    print(await hang_ups.wait(60), flush=True)
+    print(await hang_ups.wait(0.01), flush=True)
+
+BEFORE
+asyncio.run(main())
+"""
+
+
+def test_one_that_comes_before_anybody_waits_is_kept() -> None:
+    with script(SOURCE.replace("BEFORE", "os.kill(os.getpid(), signal.SIGHUP)")) as process:
+        assert process.end() == (0, ["caught", "True", "True", "False"])
+
+
+def test_nothing_is_nothing_and_several_are_one() -> None:
+    with script(SOURCE.replace("BEFORE", "")) as process:
+        assert process.end() == (0, ["caught", "False", "True", "False"])
+
+
+def test_the_supervisor_takes_them_without_a_loop() -> None:
+    source = """
+import os, signal
+from gateway.server.hangups import HangUps
+hang_ups = HangUps()
+print(hang_ups.take())
+os.kill(os.getpid(), signal.SIGHUP)
+print(hang_ups.take(), hang_ups.take())
+"""
+    with script(source) as process:
+        assert process.end() == (0, ["False", "True False"])
