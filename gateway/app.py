@@ -250,7 +250,7 @@ class Gateway:
         measured = Measured(
             plane=plane,
             pools=self._upstreams.pools,
-            feed=feed,
+            staleness=lambda: feed.staleness,
             revocations=self._revocations,
             certificate_end=self._certificate_end,
             seats=metering.seats,

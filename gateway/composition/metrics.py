@@ -17,7 +17,6 @@ from gateway.observability.sampler import Measurement, Sampler, Source
 from gateway.observability.tally import Region, Tally, open_regions
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.upstream_pool import UpstreamPool
-from gateway.server.change_feed import ChangeFeed
 
 if TYPE_CHECKING:
     from gateway.observability.exposition import Exposition
@@ -29,7 +28,7 @@ class Measured:
 
     plane: DataPlane
     pools: Callable[[], Iterable[UpstreamPool]]
-    feed: ChangeFeed
+    staleness: Callable[[], float]
     revocations: RevocationList
     certificate_end: Callable[[], datetime | None]
     seats: int
@@ -117,7 +116,7 @@ def _of_tokens(measured: Measured) -> Iterable[Measurement]:
 
 
 def _of_process(measured: Measured) -> Iterable[Measurement]:
-    yield families.STALENESS, (), measured.feed.staleness
+    yield families.STALENESS, (), measured.staleness()
     yield families.WORKERS, (), 1
     yield families.WORKERS_WANTED, (), measured.seats
     yield families.WORKER_STARTS, (), 1

@@ -58,7 +58,7 @@ class AuditLog:
         self._write(logging.WARNING, "logout_refused", origin, user_id=user_id, reason=reason.value)
 
     def _write(self, level: int, event: str, origin: Origin, **details: str | None) -> None:
-        self._meter.count(event, details.get("reason"))
+        self._meter.count(event, details.get("reason") or details.get("by"))
         if not LOGGER.isEnabledFor(level):
             return
         record = {

@@ -14,9 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from tests.integration.data_plane import bearer, get, post
 from tests.integration.raw_client import ask
 from tests.integration.test_admin import SEVERAL, Probed, probed, wait_until
+from tests.unit.test_metrics_page import rows
 
 USER = "alice"
 REQUESTS = "gateway_http_requests_total"
+RELOADS = "gateway_config_reloads_total"
 
 
 class Scrape:
@@ -95,6 +97,15 @@ def test_requests_are_counted_by_route_method_code_and_reason(gateway: Probed) -
     assert counted() == SEVERAL + 5
     assert difference(gateway, before, "gateway_http_request_duration_seconds_count", route="/public") == SEVERAL
     assert difference(gateway, before, "gateway_upstream_response_seconds_count", upstream="main") == SEVERAL + 1
+
+
+def test_the_metrics_are_those_of_the_page(gateway: Probed) -> None:
+    found = {name: family for name, family in scrape(gateway).families.items() if name.startswith("gateway_")}
+    page = {name.removesuffix("_total"): (kind, labels) for name, (kind, labels) in rows().items()}
+    assert {name: family.type for name, family in found.items()} == {name: kind for name, (kind, _) in page.items()}
+    for name, family in found.items():
+        for sample in family.samples:
+            assert sample.labels.keys() - {"le"} == set(page[name][1])
 
 
 def test_every_worker_says_the_same(gateway: Probed) -> None:
@@ -182,3 +193,24 @@ def test_a_worker_that_is_killed_takes_no_count_with_it(tmp_path: Path) -> None:
 
 def assert_not_decreased(before: Mapping[Any, float], after: Mapping[Any, float]) -> None:
     assert {key: value for key, value in before.items() if after.get(key, -1.0) < value} == {}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_reloads_are_counted_for_all(tmp_path: Path, workers: int) -> None:
+    with probed(tmp_path, workers) as gateway:
+        config = gateway.plane.gateway.log.with_name("gateway.yaml")
+        process, good = gateway.plane.gateway.process, config.read_text()
+        first = scrape(gateway)
+        assert first.of(RELOADS, result="ok") == first.of(RELOADS, result="failed") == 0
+        config.write_text(good + "nonsense: 1\n")
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: scrape(gateway).of(RELOADS, result="failed") >= 1)
+        wait_until(lambda: scrape(gateway).of("gateway_config_last_reload_successful") == 0)
+        config.write_text(good.replace("/public", "/open"))
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: scrape(gateway).of(RELOADS, result="ok") >= 1)
+        wait_until(lambda: scrape(gateway).of("gateway_config_last_reload_successful") == 1)
+        after = scrape(gateway)
+        assert after.of("gateway_config_hash") != first.of("gateway_config_hash")
+        assert gateway.plane.ask(get("/open/x")).status == 200
+        wait_until(lambda: scrape(gateway).of(REQUESTS, route="/open", code="200") == 1)

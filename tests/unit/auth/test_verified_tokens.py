@@ -22,8 +22,10 @@ def test_s43_a_token_is_found_by_its_whole_text_alone() -> None:
     tokens = VerifiedTokens(max_tokens=10)
     kept = keep(tokens, b"a.b.c")
     assert tokens.get(b"a.b.c") is kept
+    assert tokens.misses == 0
     for other in (b"a.b.C", b"a.b.c ", b"a.b.", b""):
         assert tokens.get(other) is None
+    assert tokens.misses == 4
 
 
 @pytest.mark.parametrize("max_tokens", [0, 1, 2, 3, 10, 101])

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.errors import Reason
 from gateway.observability.audit import LOGGER, MAX_TEXT_CHARS, AuditLog, Origin
-from tests.unit.metering import new_meters
+from tests.unit.metering import Metering, new_meters
 
 ORIGIN = Origin(client_address="192.0.2.7", request_id="r-1")
 
@@ -39,6 +39,21 @@ def test_s86_each_event_is_one_line_with_peer_and_user(audit: AuditLog, caplog: 
         (logging.INFO, always | {"event": "logout_succeeded", "user_id": "1"}),
         (logging.WARNING, always | {"event": "logout_refused", "user_id": "1", "reason": "token_revoked"}),
     ]
+
+
+def test_each_event_is_counted_whether_it_is_logged_or_not(caplog: pytest.LogCaptureFixture) -> None:
+    metering = Metering()
+    audit = AuditLog(clock=lambda: 0.0, meter=metering.meters.auth())
+    for level in (logging.INFO, logging.CRITICAL):
+        caplog.set_level(level, LOGGER.name)
+        audit.login_succeeded(ORIGIN, login="alice", user_id="1")
+        audit.login_failed(ORIGIN, login="bob", reason=Reason.WRONG_CREDENTIALS)
+        audit.login_throttled(ORIGIN, login="bob", by="address")
+    assert metering.series("gateway_auth_events_total") == {
+        ("login_succeeded", ""): 2,
+        ("login_failed", "wrong_credentials"): 2,
+        ("login_throttled", "address"): 2,
+    }
 
 
 @pytest.mark.parametrize("login", ['a"}\n{"event":"login_succeeded', "\x1b[2J\r\u2028\x7f", "\ud800", "é"])

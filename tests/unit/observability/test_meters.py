@@ -4,6 +4,7 @@ import pytest
 
 from gateway.errors import Reason
 from gateway.observability.families import DURATION_BOUNDS
+from gateway.observability.meters import ReloadMeter
 from tests.unit.metering import Metering
 
 
@@ -78,3 +79,20 @@ def test_what_the_audit_log_tells_is_counted(metering: Metering) -> None:
         ("login_failed", "wrong_credentials"): 1,
         ("login_succeeded", ""): 1,
     }
+
+
+def levels(metering: Metering) -> tuple[float, ...]:
+    names = ("last_reload_successful", "last_reload_success_timestamp_seconds", "hash")
+    return tuple(metering.series(f"gateway_config_{name}")[()] for name in names)
+
+
+def test_the_last_good_configuration_is_told_beside_a_refused_one(metering: Metering) -> None:
+    meter = ReloadMeter(metering.tally)
+    assert metering.series("gateway_config_reloads_total") == {("ok",): 0, ("failed",): 0}
+    meter.begin(17, 100.0)
+    assert levels(metering) == (1, 100, 17)
+    meter.failed()
+    assert levels(metering) == (0, 100, 17)
+    meter.succeeded(18, 120.0)
+    assert levels(metering) == (meter.was_good, meter.read_at, meter.digest) == (1, 120, 18)
+    assert metering.series("gateway_config_reloads_total") == {("ok",): 1, ("failed",): 1}

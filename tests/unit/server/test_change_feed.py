@@ -219,5 +219,6 @@ async def test_s87_a_feed_that_no_longer_looks_is_not_current(world: World) -> N
     await world.feed.catch_up()
     world.now += 5
     assert world.feed.is_current
+    assert world.feed.staleness == 5
     world.now += 60
     assert not world.feed.is_current
