@@ -35,6 +35,7 @@ from gateway.http.fields import ResponseFieldUses
 from gateway.http.responses import ResponseReader
 from gateway.observability.access_log import AccessLog
 from gateway.observability.families import LEVELS
+from gateway.observability.log_output import words_for
 from gateway.observability.meters import UNROUTED, Meters
 from gateway.observability.sampler import Sampler
 from gateway.observability.tally import Tally
@@ -322,9 +323,11 @@ class Gateway:
         )
 
     def _open_access_log(self, loop: asyncio.AbstractEventLoop) -> AccessLog | None:
-        if not self._blueprint.config.listen.access_log:
+        log = self._blueprint.config.log
+        if not log.access:
             return None
-        access_log = AccessLog(stream=sys.stdout, clock=time.time, loop=loop)
+        words = words_for(sys.stdout, log.format)
+        access_log = AccessLog(stream=sys.stdout, clock=time.time, loop=loop, words=words)
         self._exit.callback(access_log.flush)
         return access_log
 

@@ -20,4 +20,4 @@ def spawn(work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
 def _on_done(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("task_failed %s", task.get_name(), exc_info=error)
+        logger.error("task_failed name=%s", task.get_name(), exc_info=error)

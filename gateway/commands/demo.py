@@ -32,7 +32,8 @@ examples:
 
 # What `gateway run` would read from a file. The access log stays off: it would run into the story on standard output.
 _CONFIGURATION: Final = """\
-listen: {{address: {address}, port: {port}, access_log: false}}
+listen: {{address: {address}, port: {port}}}
+log: {{access: false}}
 admin: {{enabled: false}}
 tokens:
   signing_key: {{env: {key_variable}}}
@@ -67,8 +68,10 @@ def _port(text: str) -> int:
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    from gateway.observability.log_output import configure_logging
     from gateway.server.lifecycle import run_until_signalled
 
+    configure_logging(form="text")
     code = run_until_signalled(lambda: _demonstration(arguments.port, arguments.backend_port))
     print("The demo has ended; nothing of it is left.")
     return code

@@ -39,10 +39,12 @@ def execute(arguments: argparse.Namespace) -> int:
     hang_ups = HangUps()  # before the file is read: whoever changes it after that and says so is heard
     from gateway.composition.metrics import open_metering
     from gateway.composition.reloads import Reloads
+    from gateway.observability.log_output import configure_logging
     from gateway.server.cores import usable_cores
 
     reloads = Reloads(arguments.config, os.environ)
     config = reloads.current.config
+    configure_logging(form=config.log.format, level=config.log.level)
     workers = usable_cores() if config.workers == "auto" else config.workers
     metering = open_metering(workers, is_exposed=config.admin.enabled)
     reloads.count_with(metering.reloads)

@@ -18,6 +18,7 @@ from gateway.config.sections.guessing import Guessing
 from gateway.config.sections.identity import Identity
 from gateway.config.sections.limits import Limits
 from gateway.config.sections.listen import Listen
+from gateway.config.sections.log import Log
 from gateway.config.sections.login import Login
 from gateway.config.sections.reload import Reload
 from gateway.config.sections.routes import Route
@@ -64,4 +65,5 @@ class Config:
     reload: Reload = field(
         default_factory=Reload, metadata=doc("When this file is read again while the gateway runs.", reloads=True)
     )
+    log: Log = field(default_factory=Log, metadata=doc("What is told to the operator."))
     drain: Drain = field(default_factory=Drain, metadata=doc("How the gateway ends when it is told to.", reloads=True))

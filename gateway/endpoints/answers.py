@@ -58,7 +58,7 @@ def error_answer(error: GatewayError, *, challenge: str) -> web.Response:
         case Refused():
             return _refusal(error.reason, challenge, error.retry_after)
         case StoreUnavailable():
-            LOGGER.error("store_unavailable: %s", error)
+            LOGGER.error("store_unavailable error=%s", error)
             return _refusal(Reason.STORE_UNAVAILABLE, challenge)
         case _:
             raise error

@@ -53,7 +53,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer has been sent already")
         if status == 400:
-            LOGGER.warning("request_unreadable: %s", type(exc).__name__)
+            LOGGER.warning("request_unreadable error=%s", type(exc).__name__)
             answer = error_answer(Refused(Reason.BAD_REQUEST), challenge="")
         else:
             LOGGER.error("request_failed", exc_info=exc)

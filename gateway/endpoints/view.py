@@ -15,6 +15,7 @@ from gateway.endpoints import body, fields
 from gateway.endpoints.answers import RequestError, error_answer, json_answer
 from gateway.endpoints.negotiation import require_acceptable
 from gateway.errors import GatewayError, Reason, Refused
+from gateway.http.trace_context import trace_id
 from gateway.observability.audit import Origin
 
 LOGGER: Final = logging.getLogger("gateway.endpoints")
@@ -22,6 +23,7 @@ LOGGER: Final = logging.getLogger("gateway.endpoints")
 # Only the data plane can set these on a request to this application.
 CLIENT_ADDRESS_FIELD: Final = "X-Gateway-Client-Address"
 REQUEST_ID_FIELD: Final = "X-Request-Id"
+TRACEPARENT_FIELD: Final = "traceparent"
 
 
 class Endpoint(Protocol):
@@ -65,9 +67,11 @@ class View:
         content = await body.read(request, deadline=self._body_timeout)
         data = body.parse(content, body.content_type_of(request))
         values = fields.validate(data, self._endpoint.fields)
+        traceparent = request.headers.get(TRACEPARENT_FIELD)
         origin = Origin(
             client_address=request.headers.get(CLIENT_ADDRESS_FIELD, request.remote or ""),
             request_id=request.headers.get(REQUEST_ID_FIELD, ""),
+            trace_id=None if traceparent is None else trace_id(traceparent.encode()),
         )
         return await self._endpoint.answer(values, origin)
 

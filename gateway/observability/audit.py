@@ -1,17 +1,16 @@
-"""Who logged in, who was refused and who left: one JSON line each on the logger `gateway.audit`.
+"""Who logged in, who was refused and who left: one line each on the logger `gateway.audit`.
 
 No line ever holds a password or a token. What a client chose freely (the user name it tried, its request id) is cut to
 a bound and written in ASCII escapes, so that it can neither fill the log nor begin a line of its own.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from gateway.errors import Reason
+from gateway.observability.log_lines import Members, utc
 from gateway.observability.meters import AuthMeter
 
 LOGGER: Final = logging.getLogger("gateway.audit")
@@ -21,10 +20,11 @@ MAX_TEXT_CHARS: Final = 255  # the longest user name that can log in; request id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a request came from: the peer's address and the id that the access log has for the same request."""
+    """Where a request came from: the peer's address and the ids that the access log has for the same request."""
 
     client_address: str
     request_id: str
+    trace_id: str | None = None
 
 
 class AuditLog:
@@ -61,14 +61,16 @@ class AuditLog:
         self._meter.count(event, details.get("reason") or details.get("by"))
         if not LOGGER.isEnabledFor(level):
             return
-        record = {
-            "time": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
-            "event": event,
-            "client": _bounded(origin.client_address),
-            "request_id": _bounded(origin.request_id),
+        record = Members(
+            time=utc(self._clock()),
+            event=event,
+            client=_bounded(origin.client_address),
+            request_id=_bounded(origin.request_id),
             **{name: _bounded(text) for name, text in details.items() if text is not None},
-        }
-        LOGGER.log(level, "%s", json.dumps(record, separators=(",", ":")))
+        )
+        if origin.trace_id is not None:
+            record["trace_id"] = origin.trace_id
+        LOGGER.log(level, "%s", record)
 
 
 def _bounded(text: str) -> str:

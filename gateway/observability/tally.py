@@ -106,7 +106,7 @@ class Tally:
         if end > len(self._names) or first + width > len(self.cells):
             if not self._is_full:
                 self._is_full = True
-                logger.error("metrics_full cells=%d names=%d: further series are not counted", first, start)
+                logger.error("metrics_full cells=%d names=%d further series are not counted", first, start)
             return _SPILL
         self._names[start:end] = line
         self.cells[_NAMES_END] = end

@@ -193,7 +193,7 @@ class Exchange:
         except Refused as refusal:
             self.refuse(refusal.reason, refusal.retry_after)
         except StoreUnavailable as error:
-            logger.warning("user_lookup_failed %s", error)
+            logger.warning("user_lookup_failed error=%s", error)
             self.refuse(Reason.STORE_UNAVAILABLE)
         except Exception:
             logger.exception("user_lookup_failed")

@@ -84,14 +84,14 @@ class ChangeFeed:
                     await self._store.purge(int(now))
                 self._note(is_reachable=True)
             except StoreUnavailable as error:
-                self._note(is_reachable=False, detail=f" {error}")
+                self._note(is_reachable=False, detail=str(error))
             except Exception as error:
                 # On purpose wide: a feed that ended would let revoked tokens pass until the next start.
                 self._note(is_reachable=False, defect=error)
             await asyncio.sleep(_POLL_SECONDS)
             purge_in -= _POLL_SECONDS
 
-    def _note(self, *, is_reachable: bool, detail: str = "", defect: Exception | None = None) -> None:
+    def _note(self, *, is_reachable: bool, detail: str = "unforeseen", defect: Exception | None = None) -> None:
         """One line when the store goes and one when it comes back, not one a second."""
         if is_reachable == self._is_reachable:
             return
@@ -99,4 +99,4 @@ class ChangeFeed:
         if is_reachable:
             logger.warning("store_recovered")
         else:
-            logger.error("store_unavailable%s", detail, exc_info=defect)
+            logger.error("store_unavailable error=%s", detail, exc_info=defect)

@@ -2,15 +2,12 @@
 
 import asyncio
 import gc
-import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NoReturn
 
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 # The second generation is only worth a look every 50 000 allocations net: requests leave no cycles behind, and walking
@@ -31,7 +28,6 @@ def run_until_signalled(
     entered. `meanwhile` runs from then on until it is left; its end before that, and what it raises, is the end.
     A second signal while leaving ends the process at once. Raises whatever entering raises.
     """
-    configure_logging()
     gc.set_threshold(*_GC_THRESHOLDS)
     gc.enable()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -45,16 +41,6 @@ def end_by_signal(number: int) -> NoReturn:
     signal.raise_signal(number)
     # Process 1 of a container is spared by the kernel: a signal without a handler does nothing to it.
     os._exit(128 + number)
-
-
-def configure_logging() -> None:
-    """Everything to standard error; audit records are JSON lines of their own."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("gateway").setLevel(logging.INFO)
 
 
 async def _serve(

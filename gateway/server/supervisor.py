@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from gateway.server.hangups import HangUps
-from gateway.server.lifecycle import STOP_SIGNALS, configure_logging, end_by_signal
+from gateway.server.lifecycle import STOP_SIGNALS, end_by_signal
 from gateway.server.orders import Dispatch, Orders
 from gateway.server.sockets import Ports, stop_listening
 
@@ -119,7 +119,6 @@ class Supervisor:
 
     def run(self) -> int:
         """Until a signal or until the first worker cannot start; the exit code."""
-        configure_logging()
         gc.enable()
         gc.collect()
         gc.freeze()  # or a worker's first collection would copy every page that the fork shares
@@ -239,11 +238,11 @@ class Supervisor:
                 other.starts_at = 0.0
 
     def _on_death(self, seat: _Seat, pid: int, code: int) -> None:
-        how = f"signal={_signal_name(-code)}" if code < 0 else f"code={code}"
+        how = _signal_name(-code) if code < 0 else str(code)
         if self._is_stopping:
             stop_listening(seat.ports)  # as it has done itself, unless it was killed
             if code and -code not in STOP_SIGNALS:  # which end a worker that has not begun to serve
-                logger.error("worker_died worker=%d pid=%d %s", seat.number, pid, how)
+                logger.error("worker_died worker=%d pid=%d exit=%s", seat.number, pid, how)
             return
         if -code in STOP_SIGNALS and not self._has_served and self._has_signal_within(_SIGNAL_SECONDS):
             # A signal to the whole group, of which the worker's death was heard first; it is read next.
@@ -252,7 +251,7 @@ class Supervisor:
         if not self._has_served:
             # It has said why itself, unless a signal ended it.
             if code < 0:
-                logger.error("worker_died worker=%d pid=%d %s before it served", seat.number, pid, how)
+                logger.error("worker_died worker=%d pid=%d exit=%s before it served", seat.number, pid, how)
             self._exit_code = code if code >= 0 else 1
             self._stop()
             return
@@ -264,7 +263,7 @@ class Supervisor:
             stop_listening(seat.ports)
         seat.starts_at = now + pause
         level = logging.ERROR if code else logging.INFO  # 0: it was told to end, by a signal of its own
-        logger.log(level, "worker_died worker=%d pid=%d %s restart_in=%gs", seat.number, pid, how, pause)
+        logger.log(level, "worker_died worker=%d pid=%d exit=%s restart_in=%gs", seat.number, pid, how, pause)
 
     # The end
 
@@ -337,7 +336,7 @@ def _fork(seat: _Seat) -> int | None:
     try:
         return os.fork()
     except OSError as error:
-        logger.error("fork_failed worker=%d %s", seat.number, error.strerror)  # noqa: TRY400  (a stack says nothing)
+        logger.error("fork_failed worker=%d error=%s", seat.number, error.strerror)  # noqa: TRY400  (a stack says nothing)
         return None
 
 

@@ -35,7 +35,7 @@ class Variant:
 
 VARIANTS = {
     "gateway": Variant(title="gateway"),
-    "unlogged": Variant(title="gateway, access log off", sections={"listen": {"access_log": False}}),
+    "unlogged": Variant(title="gateway, access log off", sections={"log": {"access": False}}),
     "loaded": Variant(title="gateway, full tables", routes=1000, revocations=100_000, users=1_000_000),
     "websocket": Variant(
         title="gateway with WebSockets",

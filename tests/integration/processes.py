@@ -5,6 +5,7 @@ Each server writes its output to a file; `tests/conftest.py` shows the end of it
 
 import contextlib
 import dataclasses
+import json
 import os
 import random
 import signal
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from gateway.observability.log_lines import as_text
 
 START_TIMEOUT = 20.0  # Django with its migrations takes 2 s on an idle core, the two cores may be busy with other tests
 STOP_TIMEOUT = 10.0
@@ -38,8 +41,19 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def output(self) -> str:
+        """What the process wrote so far; what the gateway tells of itself in words, requests and audit trail in JSON."""
+        return "\n".join(map(_in_words, self.raw_output().split("\n")))
+
+    def raw_output(self) -> str:
         """What the process wrote to standard output and standard error so far."""
         return self.log.read_text(errors="replace")
+
+
+def _in_words(line: str) -> str:
+    if not line.startswith('{"time":') or not line.endswith("}"):
+        return line  # somebody else's, or not written to its end yet
+    members = json.loads(line)
+    return line if members["logger"] in ("gateway.access", "gateway.audit") else as_text(members)
 
 
 def free_port() -> int:

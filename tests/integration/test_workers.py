@@ -213,14 +213,13 @@ def test_the_log_tells_once_where_it_listens(tmp_path: Path, workers: int) -> No
     config = processes.write_gateway_config(tmp_path, {**values, "workers": workers})
     with gateway_process(config) as process:
         assert process.stderr is not None
-        told = next(line.decode() for line in process.stderr if b" listening " in line)
-        found = re.search(rf" listening url=http://127\.0\.0\.1:(\d+) workers={workers} routes={len(ROUTES)}$", told)
-        assert found is not None, told
-        with RawClient(int(found[1])) as client:
+        told = next(json.loads(line) for line in process.stderr if b'"listening"' in line)
+        assert (told["workers"], told["routes"]) == (workers, len(ROUTES))
+        with RawClient(int(told["url"].removeprefix("http://127.0.0.1:"))) as client:
             client.send(get("/required/x"))
             assert client.read().status == 401
         process.terminate()
-        assert b" listening " not in process.stderr.read()
+        assert b'"listening"' not in process.stderr.read()
 
 
 # One gateway to its clients.
@@ -365,7 +364,7 @@ def test_killed_worker_takes_its_own_exchanges_only(own_plane: Plane) -> None:
     assert len(workers_of(plane)) == 2
     assert pid not in workers_of(plane)
     (line,) = lines(plane, "worker_died")
-    assert f"pid={pid} signal=SIGKILL restart_in=0s" in line
+    assert f"pid={pid} exit=SIGKILL restart_in=0s" in line
 
 
 def test_deaths_under_load_cost_nobody_else_anything_and_leak_no_descriptor(own_plane: Plane) -> None:
@@ -425,7 +424,7 @@ def test_worker_that_is_told_to_end_drains_and_is_replaced(own_plane: Plane) -> 
         assert leaving.read().body == other.read().body == b"done"
     wait_for_workers(plane, 3)
     assert len(workers_of(plane)) == 2
-    assert "code=0" in lines(plane, "worker_died")[0]
+    assert "exit=0" in lines(plane, "worker_died")[0]
 
 
 def test_worker_that_was_told_to_end_young_is_replaced_by_one_that_serves(own_plane: Plane) -> None:

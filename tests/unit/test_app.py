@@ -23,7 +23,8 @@ from gateway.errors import ConfigError, GatewayError, StoreUnavailable
 from tests.certificates import write_pair
 
 CONFIGURATION = """\
-listen: {{port: {port}, access_log: {access_log}{listen}}}
+listen: {{port: {port}{listen}}}
+log: {{access: {access_log}}}
 admin: {{enabled: false}}
 tokens: {{signing_key: {{env: KEY}}}}
 upstreams: {{app: {{servers: ["{backend}"], health: {{{health}}}}}}}

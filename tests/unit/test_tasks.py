@@ -37,7 +37,7 @@ async def test_a_failure_is_logged_with_its_name_and_trace(caplog: pytest.LogCap
     task = spawn(fail(), name="feed")
     await asyncio.wait([task])
     [record] = caplog.records
-    assert (record.levelno, record.name, record.getMessage()) == (logging.ERROR, "gateway", "task_failed feed")
+    assert (record.levelno, record.name, record.getMessage()) == (logging.ERROR, "gateway", "task_failed name=feed")
     assert record.exc_info is not None
     assert record.exc_info[1] is task.exception()
 

@@ -29,7 +29,6 @@ class Listen:
     port: int = field(
         default=8080, metadata=doc("TCP port; 0 takes any free one.", minimum=0, maximum=65535, reloads=False)
     )
-    access_log: bool = field(default=True, metadata=doc("One JSON line a request on standard output.", reloads=False))
     tls: Tls | None = field(default=None, metadata=doc("TLS for clients; plain HTTP when absent."))
     trusted_proxies: tuple[str, ...] = field(
         default=(), metadata=doc("Networks of proxies whose X-Forwarded-* fields count.", form=Form.NETWORK)

@@ -12,6 +12,7 @@ from tests.unit.server.scripts import script
 CONFIGURATION = """\
 listen: {{port: 0}}
 admin: {{enabled: false}}
+log: {{format: text}}
 workers: {workers}
 tokens: {{signing_key: {{env: KEY}}}}
 upstreams: {{app: {{servers: ["http://127.0.0.1:9"]}}}}
@@ -59,6 +60,6 @@ def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
     path = write(tmp_path, workers="0")
     with script(RUN, path) as process:
         refused, code = process.end()[1]
-    assert refused.startswith(f"{path}:3: workers: must be auto or a whole number from 1 to 256")
+    assert refused.startswith(f"{path}:4: workers: must be auto or a whole number from 1 to 256")
     assert code == "code 78"
     assert [entry.name for entry in tmp_path.iterdir()] == ["gateway.yaml"]

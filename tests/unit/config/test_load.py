@@ -233,7 +233,7 @@ def test_what_is_checked_is_the_file_that_a_link_leads_to(tmp_path: Path, key_fi
         f"tokens: {{secret: {SECRET}}}",
         f"tokens: {{signing_key: '{SECRET}",
         f"tokens: {{signing_key: {SECRET}: {SECRET}",
-        "listen: {port: {env: SECRET}, access_log: {env: SECRET}}\nlogin: {compat: {env: SECRET}}",
+        "listen: {port: {env: SECRET}}\nlog: {access: {env: SECRET}, format: {env: SECRET}}\nlogin: {compat: {env: SECRET}}",
         "upstreams: {a: {servers: [{env: SECRET}], send_timeout: {env: SECRET}}}\ncors: {allow_origins: [{env: SECRET}]}",
         "limits: {max_head_bytes: {env: SECRET}}\nroutes: [{path: {env: SECRET}, upstream: {env: S2}}]",
         f"upstreams: {{a: {{servers: ['http://me:{SECRET}@host']}}}}",

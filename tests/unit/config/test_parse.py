@@ -107,8 +107,7 @@ users: {sqlite: x.db}
 def test_s88_unknown_keys_are_refused_with_the_nearest_match() -> None:
     assert refusals(listen="{adress: x}") == ["listen.adress: unknown key `adress`; did you mean `address`?"]
     assert refusals(listen="{zzz: x}") == [
-        "listen.zzz: unknown key `zzz`; the keys here are address, port, "
-        "access_log, tls, trusted_proxies, proxy_protocol_from"
+        "listen.zzz: unknown key `zzz`; the keys here are address, port, tls, trusted_proxies, proxy_protocol_from"
     ]
     (sentence,) = refusals(listen=f"{{{'p' * 5000}: x}}")
     assert len(sentence) < 250
@@ -219,10 +218,10 @@ def test_keys_that_are_given_twice_are_refused_with_both_lines() -> None:
 
 def test_values_from_outside_are_read_as_if_they_stood_there() -> None:
     config = parse_with(
-        listen="{port: {env: PORT}, access_log: {env: LOG}}", upstreams="{app: {servers: [{env: URL}]}}"
+        listen="{port: {env: PORT}}", log="{access: {env: LOG}}", upstreams="{app: {servers: [{env: URL}]}}"
     )
     assert config.listen.port == 9000
-    assert config.listen.access_log is True
+    assert config.log.access is True
     assert config.upstreams["app"].servers == ("http://elsewhere:81",)
 
 

@@ -41,7 +41,7 @@ def _shape(path: str) -> object:
 
 
 def test_hints_and_metadata_become_shapes() -> None:
-    assert _shape("listen.access_log") == Flag()
+    assert _shape("log.access") == Flag()
     assert _shape("listen.port") == Whole(minimum=0, maximum=65535)
     assert _shape("workers") == Whole(minimum=1, maximum=256, word="auto")
     assert _shape("tokens.leeway") == Amount(measure=DURATION, minimum=0, maximum=60_000)

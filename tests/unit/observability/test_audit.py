@@ -29,7 +29,7 @@ def test_s86_each_event_is_one_line_with_peer_and_user(audit: AuditLog, caplog: 
     audit.session_revoked(ORIGIN, user_id="1")
     audit.logout_succeeded(ORIGIN, user_id="1")
     audit.logout_refused(ORIGIN, user_id="1", reason=Reason.TOKEN_REVOKED)
-    always = {"time": "2027-01-15T08:00:00.250+00:00", "client": "192.0.2.7", "request_id": "r-1"}
+    always = {"time": "2027-01-15T08:00:00.250Z", "client": "192.0.2.7", "request_id": "r-1"}
     assert written(caplog) == [
         (logging.INFO, always | {"event": "login_succeeded", "user": "alice", "user_id": "1"}),
         (logging.WARNING, always | {"event": "login_failed", "user": "bob", "reason": "wrong_credentials"}),

@@ -138,7 +138,7 @@ async def test_when_nobody_can_tell_it_is_a_503_and_no_pass(world: World, caplog
     assert (found := answer(client)).status == 503
     assert found.fields["retry-after"] == "1"
     assert world.app.attempts == 0
-    assert messages(caplog) == ["user_lookup_failed The file is busy."]
+    assert messages(caplog) == ["user_lookup_failed error=The file is busy."]
     assert world.outcomes() == [(503, "store_unavailable")]
 
 

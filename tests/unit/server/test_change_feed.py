@@ -180,7 +180,7 @@ async def test_while_the_store_is_away_what_is_known_counts_and_the_log_says_so_
     asked = world.store.asked
     await until(lambda: world.store.asked > asked + 5)
     assert world.revocations.is_revoked("t1", None)
-    assert [record.getMessage() for record in caplog.records] == ["store_unavailable The file is busy."]
+    assert [record.getMessage() for record in caplog.records] == ["store_unavailable error=The file is busy."]
 
     await world.revoke("t2")
     world.store.is_away = False
@@ -197,7 +197,7 @@ async def test_s57_what_nobody_foresaw_does_not_end_the_feed(
     await world.revoke("t1")
     asked = world.store.asked
     await until(lambda: world.store.asked > asked + 5)
-    assert [record.getMessage() for record in caplog.records] == ["store_unavailable"]
+    assert [record.getMessage() for record in caplog.records] == ["store_unavailable error=unforeseen"]
     assert caplog.records[0].exc_info is not None
 
     world.store.has_defect = False

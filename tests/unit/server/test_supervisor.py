@@ -13,10 +13,12 @@ from tests.unit.server.scripts import Script, script
 # `work` is the body of the worker; it has its `post`, and `seat`, the number that `serve` says.
 SOURCE = """
 import os, signal, sys, time
+from gateway.observability.log_output import configure_logging
 from gateway.server import supervisor
 from gateway.server.hangups import HangUps
 from gateway.server.sockets import open_ports
 
+configure_logging(form="text")
 supervisor._KILL_AFTER = 0.2
 seats = open_ports(("127.0.0.1", 0), None, seats=2)
 numbers = {ports.clients[0].fileno(): number for number, ports in enumerate(seats, 1)}
@@ -107,7 +109,7 @@ def test_first_worker_that_a_signal_kills_before_it_serves_is_code_1() -> None:
     with script(supervised("os.kill(os.getpid(), signal.SIGSEGV)")) as process:
         _, lines = process.end()
     assert lines[-1] == "code 1"
-    assert "signal=SIGSEGV before it served" in lines[-2]
+    assert "exit=SIGSEGV before it served" in lines[-2]
 
 
 def test_worker_that_raises_is_logged_and_does_not_become_a_second_supervisor() -> None:
@@ -123,7 +125,7 @@ def test_dead_worker_is_replaced_in_its_seat(number: int, name: str) -> None:
     with script(supervised(*PATIENT)) as process:
         first, second = pids(process)
         os.kill(second, number)
-        assert f"worker=2 pid={second} signal={name} restart_in=0s" in process.line_with("worker_died")
+        assert f"worker=2 pid={second} exit={name} restart_in=0s" in process.line_with("worker_died")
         seat, pid = process.line_with("serves").split()[1:]
         assert seat == "2"
         assert int(pid) not in (first, second)
