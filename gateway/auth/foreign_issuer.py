@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.auth.key_set import KeySet
 from gateway.auth.keys import Key
-from gateway.auth.verifier import MAX_TOKEN_BYTES, TokenVerifier, decoded_segment, json_object
+from gateway.auth.verifier import JSON, MAX_TOKEN_BYTES, TokenVerifier, decoded_segment, json_object
 from gateway.errors import Reason, Refused
 from gateway.types import Claims
 
@@ -154,6 +154,7 @@ class ForeignIssuers:
 
     def __init__(self, issuers: Iterable[ForeignIssuer]) -> None:
         self._by_issuer = {issuer.issuer: issuer for issuer in issuers}
+        self._needles = tuple(issuer.encode() for issuer in self._by_issuer)
 
     def find(self, token: bytes) -> ForeignIssuer | None:
         """Whose keys alone are to be tried; None: ours. Nothing is verified yet, so it may be called with anything."""
@@ -161,10 +162,11 @@ class ForeignIssuers:
             return None
         try:
             payload = decoded_segment(token.split(b".", 2)[1])
-            # Most of our own tokens name no issuer, and need not be parsed twice. A backslash could spell the name.
-            if b'"iss"' not in payload and b"\\" not in payload:
+            # Our own tokens hold none of the names, and need not be parsed twice. A backslash could spell one.
+            if not any(needle in payload for needle in self._needles) and b"\\" not in payload:
                 return None
-            issuer = json_object(payload).get("iss")
+            # Without the verifier's look into all of the tree, for which any stranger could make us pay 0.5 ms.
+            issuer = JSON.decode(payload.decode("utf-8"))["iss"]
         except Exception:
             return None  # whatever this is, the verifier of our own tokens refuses it
         return self._by_issuer.get(issuer) if isinstance(issuer, str) else None

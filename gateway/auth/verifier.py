@@ -223,13 +223,13 @@ def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no JSON")
 
 
-_JSON: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
+JSON: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
 
 
 def json_object(data: bytes) -> dict[str, Any]:
     """RFC 8259: UTF-8 without a byte order mark, one object."""
     text = data.decode("utf-8")
-    value = _JSON.decode(text)
+    value = JSON.decode(text)
     if not isinstance(value, dict):
         raise TypeError("no JSON object")
     # Both are rare; the searches take a tenth of a microsecond each, the walk only what is suspicious.

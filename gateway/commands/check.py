@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DETAILS: Final = """\
 With problems: each on a line of its own as FILE:LINE: YAML PATH: what is wrong, and exit code 78.
 Without: one line a route: path prefix, methods, who may pass, upstream; then one line a key: kid, algorithm, whether it
-signs, where it comes from. Tab-separated in a pipe.
+signs, where it comes from; then one line a foreign issuer. Tab-separated in a pipe.
 Nothing is started, and no network and no user directory is touched.
 
 example:
@@ -45,6 +45,10 @@ def execute(arguments: argparse.Namespace) -> int:
     if sys.stdout.isatty():
         print()
     print_rows(("KEY", "ALGORITHM", "USE", "SOURCE"), list(_key_rows(document)))
+    if config.foreign_issuers:
+        if sys.stdout.isatty():
+            print()
+        print_rows(("ISSUER", "ALGORITHMS", "USERS", "KEYS FROM"), list(_issuer_rows(config)))
     return 0
 
 
@@ -71,6 +75,14 @@ def _key_rows(document: "Document") -> Iterator[tuple[str, str, str, str]]:
         path = further_key_path(position)
         written = [document.references.get(f"{path}.{name}") for name in ("signing_key", "verifying_key")]
         yield _kid(key), key.algorithm, "checks", next(filter(None, written), "in this file")
+
+
+def _issuer_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:
+    from gateway.config.sections.foreign_issuers import ForeignUsers
+
+    for name, entry in config.foreign_issuers.items():
+        users = f"{name}:ID" if entry.users is ForeignUsers.PREFIXED else entry.users.value
+        yield entry.issuer, ",".join(entry.algorithms), users, entry.jwks_url
 
 
 def _kid(key: "Tokens | FurtherKey") -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.auth.keyring import Keyring
     from gateway.auth.keys import Key
     from gateway.auth.verifier import TokenVerifier
+    from gateway.config.model import Config
 
 _MAX_TOKEN_BYTES: Final = 64 * 1024  # eight times what the gateway reads
 _GOOD: Final = "good"
@@ -108,6 +109,7 @@ def _from_config(path: Path, token: TokenText, used_as: str | None) -> tuple[Jud
 
     document = load.load(path, os.environ)
     tokens = document.config.tokens
+    _require_own(token, document.config)
     keyring = keyring_of(document)
     algorithm, no_key = _key_named(token, keyring)
     expected = Expectation(
@@ -122,6 +124,15 @@ def _from_config(path: Path, token: TokenText, used_as: str | None) -> tuple[Jud
         jti_claim=tokens.claims.jti,
     )
     return _judge_of(keyring, expected), expected
+
+
+def _require_own(token: TokenText, config: "Config") -> None:
+    for name, entry in config.foreign_issuers.items():
+        if token.claims.get("iss") == entry.issuer:
+            raise UsageError(
+                f"Its issuer is foreign_issuers.{name}: a running gateway checks it with the keys of {entry.jwks_url}, "
+                "which are not fetched here. Without --config it is taken apart all the same."
+            )
 
 
 def _key_named(token: TokenText, keyring: "Keyring") -> tuple[str | None, str | None]:

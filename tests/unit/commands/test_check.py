@@ -56,6 +56,18 @@ def test_one_line_a_key_says_what_it_is_for(config_file: Path, run: Run) -> None
     assert "PUBLIC" not in out
 
 
+def test_one_line_a_foreign_issuer_says_whose_its_users_are(config_file: Path, run: Run) -> None:
+    entry = "audience: [a], jwks_url: 'https://i/keys'"
+    config_file.write_text(
+        config_file.read_text()
+        + f"foreign_issuers:\n  corp: {{issuer: x, {entry}}}\n  own: {{issuer: y, {entry}, users: local, algorithms: [EdDSA]}}\n"
+    )
+    assert run("check", "--config", config_file)[1].splitlines()[-2:] == [
+        "x\tRS256,ES256\tcorp:ID\thttps://i/keys",
+        "y\tEdDSA\tlocal\thttps://i/keys",
+    ]
+
+
 def test_an_optional_route_with_roles_asks_for_them(config_file: Path, run: Run) -> None:
     config_file.write_text(config_file.read_text().replace("access: optional,", "access: optional, roles: [staff],"))
     assert "/feed\tGET,HEAD\troles staff\t" in run("check", "--config", config_file)[1]

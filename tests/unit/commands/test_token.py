@@ -247,3 +247,12 @@ def test_s32_with_several_keys_it_says_which_one_is_meant(
     code, out, _ = inspect(encoded, "--config", ring_config, "--as", "access")
     assert code == (0 if fault is None else 1)
     assert (fault or "The gateway would take it") in out
+
+
+def test_a_foreign_token_is_not_called_good_or_bad(config_file: Path, inspect: Inspect) -> None:
+    entry = "{issuer: 'https://x/', audience: [a], jwks_url: 'https://i/keys'}"
+    config_file.write_text(config_file.read_text() + f"foreign_issuers: {{corp: {entry}}}\n")
+    code, out, err = inspect(sign(claims(iss="https://x/")), "--config", config_file)
+    assert (code, out) == (1, "")
+    assert "Its issuer is foreign_issuers.corp: a running gateway checks it with the keys of https://i/keys" in err
+    assert inspect(sign(claims()), "--config", config_file)[0] == 0

@@ -208,3 +208,17 @@ async def test_s43_a_change_of_the_user_during_the_look_up_is_not_forgotten(worl
     world.admission.known_users.forget_users({world.user_id})
     await world.admission.look_up(first)
     assert isinstance(world.admission.recognise(REQUIRED, fields, NOW), UnknownUser)
+
+
+async def test_s45_forgotten_tokens_are_checked_again(world: World) -> None:
+    """Also one that is being looked up at that moment: its key may be the one that is gone."""
+    seen, waiting = world.bearer(), world.bearer(jti="t2", user_id=world.user_id)
+    unknown = world.admission.recognise(REQUIRED, waiting, NOW)
+    first = await known(world, seen)
+    stateless = world.admission.recognise(STATELESS, seen, NOW)
+    world.admission.forget_tokens()
+    assert isinstance(unknown, UnknownUser)
+    await world.admission.look_up(unknown)
+    assert world.admission.recognise(STATELESS, seen, NOW) is not stateless
+    assert isinstance(world.admission.recognise(REQUIRED, waiting, NOW), UnknownUser)
+    assert await known(world, seen) is not first
