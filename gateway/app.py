@@ -39,7 +39,7 @@ from gateway.observability.log_output import words_for
 from gateway.observability.meters import UNROUTED, Meters
 from gateway.observability.sampler import Sampler
 from gateway.observability.tally import Tally
-from gateway.proxy.admission import Admission
+from gateway.proxy.admission import Admission, AdmissionRules
 from gateway.proxy.data_plane import DataPlane, PlaneRules
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.server.admin_listener import AdminListener
@@ -72,6 +72,7 @@ class _Parts:
     """What a reload exchanges. Nobody is served by it until it is put in place."""
 
     rules: PlaneRules
+    admission: AdmissionRules
     control_plane: ControlPlane
     upstreams: Mapping[str, RunningUpstream]
     counts: RouteCounts
@@ -165,16 +166,17 @@ class Gateway:
         parts = await self._make_parts(blueprint)
         before, self._blueprint = self._blueprint, blueprint
         retired = self._control_plane
-        if _tells_tokens(before) != _tells_tokens(blueprint):
-            verifier = build_verifier(blueprint.config, blueprint.credentials.keyring)
-            self._admission.swap(build_admission_rules(blueprint.config, verifier, self._foreign))
-            self._long_exchanges.ask_again(self._admission.recognise)
+        has_other_tokens = _tells_tokens(before) != _tells_tokens(blueprint)
+        if has_other_tokens:
+            self._admission.swap(parts.admission)
         self._plane.swap(parts.rules)
         self._use(parts)
         self._listener.rules = _listener_rules(blueprint)
         if before.credentials.certificate != blueprint.credentials.certificate:
             _note_certificate(blueprint.credentials.certificate)
         self._retire(retired)
+        if has_other_tokens:
+            self._long_exchanges.ask_again(self._admission.recognise)
 
     async def _make_parts(self, blueprint: Blueprint) -> _Parts:
         config = blueprint.config
@@ -189,8 +191,10 @@ class Gateway:
             meters=self._meters,
             counts=counts,
         )
+        verifier = build_verifier(config, blueprint.credentials.keyring)
         return _Parts(
             rules=build_rules(config, routes=routes, cors=cors),
+            admission=build_admission_rules(config, verifier, self._foreign),
             control_plane=control_plane,
             upstreams=upstreams,
             counts=counts,

@@ -6,6 +6,7 @@ the new one beside a half of the old.
 """
 
 import asyncio
+import gc
 import logging
 import pickle
 import socket
@@ -97,6 +98,7 @@ class Reloads:
         logger.info("reloaded changes=%s%s", ",".join(paths[:_SHOWN_PATHS]) or "none", more)
         if self._meter is not None:
             self._meter.succeeded(self.current.document.digest, time.time())
+        _collect()
 
     def fail(self) -> None:
         """It could not be put in place, for a reason that no configuration has."""
@@ -163,6 +165,13 @@ async def obey(orders: socket.socket, put_in_place: PutInPlace, tell_obeyed: Cal
         order = await next_order(orders)
         await put_in_place(await asyncio.to_thread(_draw, order))
         tell_obeyed()
+        _collect()
+
+
+def _collect() -> None:
+    """What was replaced is full of cycles, and old: the collector, which is set to leave the old alone (`lifecycle`),
+    would find it after a thousand reloads. Takes 0.1 ms, and 15 ms for each thousand of connections that are open."""
+    gc.collect()
 
 
 def _draw(order: bytes) -> Blueprint:

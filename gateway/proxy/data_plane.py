@@ -95,9 +95,10 @@ class DataPlane:
         self._trusted_preparation = rules.trusted_preparation
         self._caps.rules = rules.caps
         for connection in self._connections:
-            is_known = connection.origin is not NOWHERE
-            address = parse_address(connection.origin.address) if is_known else None
-            connection.prepare_by(self.preparation if address is None else self._preparation_for(address))
+            if self.trusted_proxies is None or connection.origin is NOWHERE:
+                connection.prepare_by(self.preparation)
+            else:
+                connection.prepare_by(self._preparation_for(parse_address(connection.origin.address)))
 
     def _preparation_for(self, address: Address) -> Preparation:
         is_trusted = self.trusted_proxies is not None and self.trusted_proxies.trusts(address)

@@ -22,6 +22,9 @@ from gateway.types import Principal
 logger: Final = logging.getLogger("gateway")
 
 _SWEEP_SECONDS: Final = 1.0
+_NOT_THE_TOKENS_FAULT: Final = frozenset(
+    {Reason.TOKEN_EXPIRED, Reason.TOKEN_REVOKED, Reason.STORE_UNAVAILABLE, Reason.ISSUER_UNAVAILABLE}
+)
 
 Recognise = Callable[[RoutePolicy, list[bytes] | None, float], object | None]
 """`Admission.recognise`: None for nobody; raises `Refused`."""
@@ -126,7 +129,8 @@ class LongExchanges:
     def ask_again(self, recognise: Recognise) -> None:
         """Other keys count, or other claims: what was admitted by a token that would not pass any more ends now.
 
-        The route that it was admitted on stands, as for every exchange that has begun.
+        The route that it was admitted on stands, as for every exchange that has begun. What has ended or was revoked is
+        left to the sweep, and so is what nobody can tell at the moment.
         """
         now = self._clock()
         for exchange in tuple(self.watched):
@@ -134,10 +138,10 @@ class LongExchanges:
             try:
                 if plan is None or recognise(plan.policy, exchange.request.tokens, now) is not None:
                     continue
-                reason = Reason.NOT_AUTHENTICATED
             except Refused as refusal:
-                reason = refusal.reason
-            self._end(exchange, reason)
+                if refusal.reason in _NOT_THE_TOKENS_FAULT:
+                    continue
+            self._end(exchange, Reason.TOKEN_INVALID)
 
     def end_tunnels(self) -> None:
         """The gateway stops. Event streams get the time that every answer gets: many of them end by themselves."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CLOSE_CODES: Final = {
     Reason.TOKEN_EXPIRED: 4401,
+    Reason.TOKEN_INVALID: 4401,
     Reason.TOKEN_REVOKED: 4401,
     Reason.USER_NOT_FOUND: 4401,
     Reason.USER_INACTIVE: 4401,
