@@ -55,11 +55,13 @@ def execute(arguments: argparse.Namespace) -> int:
 def _serve(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") -> int:
     from gateway.app import Gateway
     from gateway.server.lifecycle import run_until_signalled
+    from gateway.server.service_manager import STOPPING, tell
 
     gateway = Gateway(reloads.current, metering)
     return run_until_signalled(
         lambda: gateway,
         on_serving=lambda: _announce(gateway.url, reloads.current.config, 1),
+        on_stopping=lambda: tell(STOPPING),
         meanwhile=lambda: reloads.follow(hang_ups, gateway.reload),
     )
 
@@ -69,6 +71,7 @@ def _supervise(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") ->
     from gateway.composition.ports import open_ports
     from gateway.composition.reloads import WorkersOrders, obey
     from gateway.server.lifecycle import run_until_signalled
+    from gateway.server.service_manager import STOPPING, tell
     from gateway.server.supervisor import Post, Supervisor
 
     config, workers = reloads.current.config, metering.seats
@@ -90,6 +93,7 @@ def _supervise(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") ->
         seats=seats,
         work=lambda post: exit_code_of(lambda: work(post)),
         on_serving=lambda: _announce(url, config, workers),
+        on_stopping=lambda: tell(STOPPING),
         drain_seconds=lambda: sum(_drain_times(reloads.current.config)),
         orders=WorkersOrders(reloads),
         hang_ups=hang_ups,
@@ -101,4 +105,7 @@ def _drain_times(config: "Config") -> tuple[float, float]:
 
 
 def _announce(url: str, config: "Config", workers: int) -> None:
+    from gateway.server.service_manager import READY, tell
+
+    tell(READY)
     logger.info("listening url=%s workers=%d routes=%d", url, workers, len(config.routes))

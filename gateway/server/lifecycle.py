@@ -20,18 +20,20 @@ def run_until_signalled(
     *,
     lifeline: int | None = None,
     on_serving: Callable[[], None] = lambda: None,
+    on_stopping: Callable[[], None] = lambda: None,
     meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> int:
     """Enter the context that `start` makes, wait for SIGINT or SIGTERM, leave it; gives the exit code 0.
 
     The end of `lifeline`, a descriptor, means the same as a signal; `on_serving` is called when the context has been
-    entered. `meanwhile` runs from then on until it is left; its end before that, and what it raises, is the end.
-    A second signal while leaving ends the process at once. Raises whatever entering raises.
+    entered, `on_stopping` when it is about to be left. `meanwhile` runs in between; its end before
+    that, and what it raises, is the end. A second signal while leaving ends the process at once. Raises whatever
+    entering raises.
     """
     gc.set_threshold(*_GC_THRESHOLDS)
     gc.enable()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(start, lifeline, on_serving, meanwhile))
+        runner.run(_serve(start, lifeline, on_serving, on_stopping, meanwhile))
     return 0
 
 
@@ -47,6 +49,7 @@ async def _serve(
     start: Callable[[], AbstractAsyncContextManager[Any]],
     lifeline: int | None,
     on_serving: Callable[[], None],
+    on_stopping: Callable[[], None],
     meanwhile: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -74,6 +77,7 @@ async def _serve(
         gc.freeze()
         on_serving()
         await _first_of(stopping.wait(), *([] if meanwhile is None else [meanwhile()]))
+        on_stopping()
 
 
 async def _first_of(*works: Coroutine[Any, Any, object]) -> None:

@@ -86,8 +86,8 @@ def restart_pause(early_deaths: int) -> float:
 class Supervisor:
     """Keeps one worker in each seat; `seats` are their ports. `work` is what a worker does, and gives its exit code.
 
-    `on_serving` is called once, when the first one serves. `drain_seconds` tells how long a worker may take to end.
-    `hang_ups` are those that have come before, too.
+    `on_serving` is called once, when the first one serves, `on_stopping` when all are told to end. `drain_seconds`
+    tells how long a worker may take to end. `hang_ups` are those that have come before, too.
     """
 
     def __init__(
@@ -96,12 +96,14 @@ class Supervisor:
         seats: Sequence[Ports],
         work: Callable[[Post], int],
         on_serving: Callable[[], None],
+        on_stopping: Callable[[], None],
         drain_seconds: Callable[[], float],
         orders: Orders,
         hang_ups: HangUps,
     ) -> None:
         self._work = work
         self._on_serving = on_serving
+        self._on_stopping = on_stopping
         self._drain_seconds = drain_seconds
         self._dispatch = Dispatch(orders, hang_ups.take)
         self._seats = [
@@ -282,6 +284,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._is_stopping = True
+        self._on_stopping()
         self._kill_at = time.monotonic() + self._drain_seconds() + _KILL_AFTER
         self._dispatch.stop()
         os.close(self._lifeline_end)

@@ -44,6 +44,7 @@ code = supervisor.Supervisor(
     seats=seats,
     work=work,
     on_serving=lambda: print("on_serving", flush=True),
+    on_stopping=lambda: None,
     drain_seconds=lambda: 0.1,
     orders=NoOrders(),
     hang_ups=HangUps(),
