@@ -285,13 +285,15 @@ class Gateway:
                     await keys.wait()
 
     async def _start_change_feed(self, state: State, admission: Admission, long_exchanges: LongExchanges) -> ChangeFeed:
+        max_staleness = self._blueprint.config.state.max_staleness
         feed = ChangeFeed(
             directory=state.directory,
             store=state.store,
-            known_users=admission.known_users,
+            admission=admission,
             revocations=self._revocations,
             long_exchanges=long_exchanges,
             clock=time.time,
+            max_staleness=float("inf") if max_staleness is None else max_staleness,
         )
         await feed.catch_up()
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)

@@ -54,6 +54,8 @@ class Reason(StrEnum):
     TOKEN_NO_USER = "token_no_user"
     USER_NOT_FOUND = "user_not_found"
     USER_INACTIVE = "user_inactive"
+    PASSWORD_CHANGED = "password_changed"
+    TOKEN_OUTDATED = "token_outdated"
 
     # The token endpoints only.
     WRONG_CREDENTIALS = "wrong_credentials"
@@ -166,6 +168,8 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.TOKEN_NO_USER: _unauthenticated("Token contained no recognizable user identification", "token_not_valid"),
     Reason.USER_NOT_FOUND: _unauthenticated("User not found", "user_not_found"),
     Reason.USER_INACTIVE: _unauthenticated("User is inactive", "user_inactive"),
+    Reason.PASSWORD_CHANGED: _unauthenticated("The user's password has been changed.", "password_changed"),
+    Reason.TOKEN_OUTDATED: _token_fault("Token is outdated"),
     Reason.WRONG_CREDENTIALS: _unauthenticated("No active account found with the given credentials", None),
     Reason.NO_ACTIVE_ACCOUNT: _unauthenticated("No active account found for the given token.", None),
     Reason.STORE_UNAVAILABLE: _own(

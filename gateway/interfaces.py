@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gateway.types import Account, AttemptLimit, Blocked, Revocation, RevokedKind, User
+from gateway.types import Account, AttemptLimit, Blocked, IssuedToken, Revocation, Session, User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserChanges:
-    """Users whose active flag, name, roles or existence changed up to feed `position`.
+    """Users whose active flag, name, roles, password or existence changed up to feed `position`.
 
     `everything`: forget all that you know of any user, because the feed no longer reaches back to where you asked from
     (or was asked from its beginning); `user_ids` is empty then.
@@ -38,7 +38,7 @@ class UserDirectory(Protocol):
         """The user with this id, active or not."""
 
     async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
-        """Store `new` if `old` is still the stored hash (a stronger hash after a good login)."""
+        """Store `new` if `old` is still the stored hash (a stronger hash after a good login: no change of password)."""
 
     async def changes_since(self, position: int) -> UserChanges:
         """What changed after feed `position`; 0 is the beginning of time, cheap to ask (`everything`, no list)."""
@@ -107,20 +107,56 @@ class AttemptStore(Protocol):
 
 
 class StateStore(AttemptStore, Protocol):
-    """What must be one truth for all workers: spent and revoked tokens, attempts."""
+    """What must be one truth for all workers and replicas: sessions, what of tokens is revoked, attempts.
+
+    Revocations are the truth about what is refused. A session's row only says which refresh token comes next, so it may
+    be missing (a token of another issuer, a row that was lost) without anything being let in or thrown out for it.
+    """
+
+    async def open_session(self, session: Session) -> bool:
+        """Record a new one; False, and nothing changes, when there is one with this id."""
+
+    async def find_session(self, session_id: str) -> Session | None: ...
+
+    async def replace_session(self, old: Session, new: Session) -> bool:
+        """Put `new` in the place of `old`, atomically, if the stored one still has `old.token_id` (compare and swap).
+
+        So of many who rotate one token a single one gets True. `id`, `user_id` and `created_at` never change.
+        """
+
+    async def sessions(self, *, user_id: str | None, after: str, limit: int) -> Sequence[Session]:
+        """Those of a user, or of all, with an id greater than `after` ("" is before the first), `limit` at most, by id.
+
+        Sessions that are over may still be among them.
+        """
 
     async def revoke(self, revocation: Revocation) -> bool:
-        """Record it, atomically; False when it was recorded before (so of two who spend one token, one gets True)."""
+        """Record it, atomically; False when it was recorded before (so of two who spend one token, one gets True).
 
-    async def is_revoked(self, kind: RevokedKind, revoked_id: str) -> bool: ...
+        One that lasts longer or reaches later than the recorded one takes its place and is told to every reader anew,
+        also then False. The sessions that it ends go with it: the session, those of the user that were rotated last up
+        to the moment, all of these.
+        """
+
+    async def is_revoked(self, token: IssuedToken) -> bool:
+        """Whether a recorded revocation concerns this token; None as an id or a user is concerned by none."""
 
     async def revocations_since(self, position: int) -> NewRevocations:
-        """Revocations recorded after feed `position`; 0 is the beginning of time."""
+        """Revocations recorded after feed `position`; 0 is the beginning of time.
+
+        One that was recorded before another is never told after it: a position once given misses nothing.
+        """
+
+    async def wait_for_revocations(self, seconds: float) -> None:
+        """Return when `revocations_since` may have something new, after `seconds` at the latest.
+
+        Engines without a way to be told return after a part of that time. Raises `StoreUnavailable` at once or never.
+        """
 
     async def purge(self, now: int) -> None:
-        """Forget revocations and addresses whose `expires_at` <= `now`, counts of attempts whose `forget_at` <= `now`.
+        """Forget revocations, sessions and addresses whose `expires_at` <= `now`, counts whose `forget_at` <= `now`.
 
-        Of the counts at most `MAX_ATTEMPT_COUNTS` are left, those that are forgotten last.
+        Of the counts of attempts at most `MAX_ATTEMPT_COUNTS` are left, those that are forgotten last.
         """
 
     async def close(self) -> None: ...

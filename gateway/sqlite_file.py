@@ -30,7 +30,12 @@ Result = TypeVar("Result")
 
 _APPLICATION_ID: Final = 0x53_4A_47_57  # "SJGW" in the header's field for it: another program's file is left alone
 
-_FORMAT: Final = 1  # PRAGMA user_version; whoever changes a table raises it and brings old files up to it in `_claim`
+# PRAGMA user_version: how the file as a whole is kept. 1 had no versions of its tables, see `prepare`.
+_FORMAT: Final = 2
+
+_VERSIONS: Final = """
+    CREATE TABLE IF NOT EXISTS schema_versions (part TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID
+"""
 
 _BUSY_TIMEOUT: Final = 2.0  # our own transactions last milliseconds; what holds the file longer is a backup or a shell
 
@@ -84,14 +89,27 @@ class SqliteFile:
     def __repr__(self) -> str:
         return f"SqliteFile({str(self._path)!r}{', closed' if self._closing else ''})"
 
-    async def prepare(self, statements: Sequence[str]) -> None:
-        """Run the schema's `CREATE … IF NOT EXISTS` statements in one transaction. Raises `StoreUnavailable`."""
+    async def prepare(self, part: str, migrations: Sequence[Sequence[str]]) -> None:
+        """Bring the tables of one part of the file (`users`, `state`) up to date, in one transaction.
 
-        def create(connection: sqlite3.Connection) -> None:
-            for statement in statements:
+        The n-th of `migrations` are the statements that lead from version n - 1 to n; what was published is never
+        changed again. The first has to bear tables that are there: files of format 1 had them and no version. Raises
+        `StoreUnavailable`, also when a newer gateway has brought the file further than this one knows.
+        """
+
+        def migrate(connection: sqlite3.Connection) -> None:
+            connection.execute(_VERSIONS)
+            row = connection.execute("SELECT version FROM schema_versions WHERE part = ?", (part,)).fetchone()
+            version = int(row[0]) if row else 0
+            if version > len(migrations):
+                raise self._is_newer(f"{part} of version {version}, this one knows {len(migrations)}")
+            if version == len(migrations):
+                return
+            for statement in (statement for migration in migrations[version:] for statement in migration):
                 connection.execute(statement)
+            connection.execute("REPLACE INTO schema_versions (part, version) VALUES (?, ?)", (part, len(migrations)))
 
-        await self.write(create)
+        await self.write(migrate)
 
     async def read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """`work(connection)` on one snapshot of the file, in the thread.
@@ -203,32 +221,50 @@ class SqliteFile:
 
     def _claim(self, connection: sqlite3.Connection) -> None:
         """Mark a new file as ours; refuse another program's, and one of a format that is not known here yet."""
-        if self._header(connection) == (0, 0, 0):
-            connection.execute("BEGIN IMMEDIATE")  # of two processes that find it new, one marks it
-            if self._header(connection) == (0, 0, 0):
-                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {_FORMAT}")
-            connection.execute("COMMIT")
-        application_id, version, _ = self._header(connection)
-        if application_id != _APPLICATION_ID:
+        is_ours, version = self._identify_format(connection, "BEGIN")
+        if is_ours and version < _FORMAT:
+            is_ours, version = self._identify_format(
+                connection, "BEGIN IMMEDIATE"
+            )  # of two that find it so, one marks it
+        if not is_ours:
             raise StoreUnavailable(f"{self._path} is another program's SQLite database; name a file of its own.")
         if version > _FORMAT:
-            raise StoreUnavailable(
-                f"{self._path} was made by a newer gateway (format {version}, this one knows {_FORMAT}); "
-                "upgrade this gateway."
-            )
+            raise self._is_newer(f"format {version}, this one knows {_FORMAT}")
+
+    def _is_newer(self, what: str) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._path} was made by a newer gateway ({what}); upgrade this gateway.")
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        give_up_at = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError as error:
+                # The one statement that does not wait by itself: another process is doing the same.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+                    raise
+                time.sleep(0.005)
         if mode != "wal":
             raise StoreUnavailable(f"{self._path} is on a file system without WAL (NFS?); move it to a local disk.")
 
     @staticmethod
-    def _header(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    def _identify_format(connection: sqlite3.Connection, begin: str) -> tuple[bool, int]:
+        """Whether the file is ours, or empty and may be, and its format; with the write lock it is marked as ours.
+
+        In one transaction: another process may be making the file.
+        """
+        connection.execute(begin)
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return application_id, version, objects
+        is_ours = application_id == _APPLICATION_ID or (application_id, version, objects) == (0, 0, 0)
+        if is_ours and version < _FORMAT and begin == "BEGIN IMMEDIATE":
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
+            version = _FORMAT
+        connection.execute("COMMIT")
+        return is_ours, version
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 Claims: TypeAlias = Mapping[str, Any]
 """A token's verified payload (RFC 7519 §4)."""
@@ -54,13 +54,19 @@ class Oddity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A user as the directory knows it; `id` is what tokens carry and what the backend gets."""
+    """A user as the directory knows it; `id` is what tokens carry and what the backend gets.
+
+    Tokens that were issued up to `credentials_changed_at` (Unix seconds, that second included) are from before the
+    present password, those up to `claims_changed_at` may carry a name, an address or roles of before; 0: never changed.
+    """
 
     id: str
     username: str
     email: str
     roles: tuple[str, ...]
     is_active: bool
+    credentials_changed_at: int = 0
+    claims_changed_at: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +78,35 @@ class Account:
 
     def __repr__(self) -> str:
         return f"Account(user={self.user!r}, password_hash=…)"
+
+
+class IssuedToken(Protocol):
+    """What a revocation can name of a token: its id, its session, its user and when it was issued (Unix seconds).
+
+    `issued_at` is 0 where the token does not say it, so that it is older than every revocation.
+    """
+
+    @property
+    def token_id(self) -> str | None: ...
+
+    @property
+    def session_id(self) -> str | None: ...
+
+    @property
+    def user_id(self) -> str | None: ...
+
+    @property
+    def issued_at(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenReference:
+    """An `IssuedToken` for those who have no more than this of it."""
+
+    token_id: str | None
+    session_id: str | None
+    user_id: str | None
+    issued_at: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +121,7 @@ class Principal:
     user_id: str
     token_id: str
     session_id: str | None
+    issued_at: int
     expires_at: float
     roles: frozenset[str]
     identity: bytes
@@ -98,15 +134,43 @@ class RevokedKind(StrEnum):
 
     TOKEN = "token"  # one token, by its jti
     SESSION = "session"  # every token that carries this sid
+    USER = "user"  # every token of this user that was issued up to a moment
+    EVERYTHING = "everything"  # every token that was issued up to a moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """`id` is refused until `expires_at` (Unix seconds), when the last token it can concern has ended anyway."""
+    """What `id` names is refused until `expires_at` (Unix seconds), when the last token that it concerns has ended.
+
+    `up_to` (Unix seconds) is the moment of USER and EVERYTHING: a token whose `iat` is later passes. `id` is empty for
+    EVERYTHING.
+    """
 
     kind: RevokedKind
     id: str
     expires_at: int
+    up_to: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A log-in and all that was refreshed from it. Times are Unix seconds.
+
+    One refresh token of it is good: `token_id`, issued at `rotated_at` for `parent_id` (None before the first
+    rotation). `expires_at` is when its last token ends at the latest; then nothing needs to know of it any more.
+    `address` and `user_agent` are of the last use.
+    """
+
+    id: str
+    user_id: str
+    token_id: str
+    parent_id: str | None
+    rotated_at: int
+    created_at: int
+    last_used_at: int
+    expires_at: int
+    address: str
+    user_agent: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,7 @@ class ForeignIssuer:
             user_id_claim=own.user_id,
             token_type_claim=own.token_type,
             jti_claim="jti",
+            session_claim="sid",
         )
 
     def decode(self, token: bytes, now: float) -> Claims:

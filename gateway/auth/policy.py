@@ -1,7 +1,7 @@
-"""What a route asks of the user and of the method."""
+"""What a route asks of the user and of the method, and what every token asks of its user."""
 
 from gateway.errors import Reason, Refused
-from gateway.types import Access, Principal
+from gateway.types import Access, IssuedToken, Principal, User
 
 
 class RoutePolicy:
@@ -44,3 +44,20 @@ class RoutePolicy:
                 raise Refused(Reason.NOT_AUTHENTICATED)
             if principal.roles.isdisjoint(self._roles):
                 raise Refused(Reason.PERMISSION_DENIED)
+
+
+def require_user(token: IssuedToken, user: User | None) -> User:
+    """The token's user, if he is still the one to whom it was issued.
+
+    Raises `Refused`: USER_NOT_FOUND, USER_INACTIVE; PASSWORD_CHANGED for a token from before the present password,
+    TOKEN_OUTDATED for one whose claims may say of him what is no longer so: a refresh gives a better one.
+    """
+    if user is None:
+        raise Refused(Reason.USER_NOT_FOUND)
+    if not user.is_active:
+        raise Refused(Reason.USER_INACTIVE)
+    if 0 < user.credentials_changed_at >= token.issued_at:
+        raise Refused(Reason.PASSWORD_CHANGED)
+    if 0 < user.claims_changed_at >= token.issued_at:
+        raise Refused(Reason.TOKEN_OUTDATED)
+    return user

@@ -1,46 +1,68 @@
-"""Revoked tokens and sessions, in memory: asked on every request, also for tokens that are known to be good."""
+"""What is revoked, in memory: asked on every request, also for tokens that are known to be good."""
 
 import heapq
+from typing import Final
 
-from gateway.types import Revocation, RevokedKind
+from gateway.types import IssuedToken, Revocation, RevokedKind
+
+_NEVER: Final = -1  # no token was issued before
 
 
 class RevocationList:
     """What is refused, until it would have ended anyway.
 
-    Two plain look-ups a request and no clock: an entry past its time concerns no living token, so it does no harm until
-    `purge`. That takes the due entries off a heap; a walk through 100,000 would hold the loop for milliseconds.
+    A few plain look-ups a request and no clock: an entry past its time concerns no living token, so it does no harm
+    until `purge`. That takes the due entries off a heap; a walk through 100,000 would hold the loop for milliseconds.
     """
 
-    __slots__ = ("_by_expiry", "_sessions", "_tokens")
+    __slots__ = ("_by_expiry", "_everything", "_sessions", "_tokens", "_users")
 
     def __init__(self) -> None:
         self._tokens: dict[str | None, int] = {}
         self._sessions: dict[str | None, int] = {}
+        self._users: dict[str | None, tuple[int, int]] = {}  # up to when, and until when it is remembered
+        self._everything = _NEVER  # one number: nothing to forget
         self._by_expiry: list[tuple[int, RevokedKind, str]] = []
 
     def add(self, revocation: Revocation) -> None:
-        """Refuse it from now on. Of two for the same id the one that lasts longer counts."""
-        entries = self._entries(revocation.kind)
-        known = entries.get(revocation.id)
-        if known is None or known < revocation.expires_at:
-            entries[revocation.id] = revocation.expires_at
-            heapq.heappush(self._by_expiry, (revocation.expires_at, revocation.kind, revocation.id))
+        """Refuse it from now on. Of two for the same id the one that lasts longer and reaches later counts."""
+        match revocation.kind:
+            case RevokedKind.EVERYTHING:
+                self._everything = max(self._everything, revocation.up_to)
+            case RevokedKind.USER:
+                up_to, expires_at = self._users.get(revocation.id, (_NEVER, _NEVER))
+                until = max(expires_at, revocation.expires_at)
+                self._users[revocation.id] = (max(up_to, revocation.up_to), until)
+                if until > expires_at:
+                    heapq.heappush(self._by_expiry, (until, revocation.kind, revocation.id))
+            case _:
+                entries = self._tokens if revocation.kind is RevokedKind.TOKEN else self._sessions
+                known = entries.get(revocation.id, _NEVER)
+                if revocation.expires_at > known:
+                    entries[revocation.id] = revocation.expires_at
+                    heapq.heappush(self._by_expiry, (revocation.expires_at, revocation.kind, revocation.id))
 
-    def is_revoked(self, token_id: str | None, session_id: str | None) -> bool:
-        """Whether the token or its session is revoked; None is never on the list."""
-        return token_id in self._tokens or session_id in self._sessions
+    def is_revoked(self, token: IssuedToken) -> bool:
+        """Whether the token, its session, or all that its user or everybody had when it was issued, is revoked."""
+        return (
+            token.token_id in self._tokens
+            or token.session_id in self._sessions
+            or token.issued_at <= self._everything
+            or (token.user_id in self._users and token.issued_at <= self._users[token.user_id][0])
+        )
 
     def purge(self, now: float) -> None:
         """Forget what expired: `expires_at` <= `now`."""
         while self._by_expiry and self._by_expiry[0][0] <= now:
             expires_at, kind, revoked_id = heapq.heappop(self._by_expiry)
-            entries = self._entries(kind)
-            if entries.get(revoked_id) == expires_at:  # else it was extended, and stands further back
-                del entries[revoked_id]
+            match kind:  # an entry that was extended stands further back once more
+                case RevokedKind.USER:
+                    if revoked_id in self._users and self._users[revoked_id][1] == expires_at:
+                        del self._users[revoked_id]
+                case _:
+                    entries = self._tokens if kind is RevokedKind.TOKEN else self._sessions
+                    if entries.get(revoked_id) == expires_at:
+                        del entries[revoked_id]
 
     def __len__(self) -> int:
-        return len(self._tokens) + len(self._sessions)
-
-    def _entries(self, kind: RevokedKind) -> dict[str | None, int]:
-        return self._tokens if kind is RevokedKind.TOKEN else self._sessions
+        return len(self._tokens) + len(self._sessions) + len(self._users)

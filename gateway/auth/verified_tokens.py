@@ -6,7 +6,7 @@ user or of the keys empties the place concerned.
 
 from collections.abc import Collection
 
-from gateway.types import Principal
+from gateway.types import Principal, User
 
 
 class VerifiedTokens:
@@ -25,7 +25,7 @@ class VerifiedTokens:
         self._generation_size = max(1, max_tokens // 2)
         self._young: dict[bytes, Principal] = {}
         self._old: dict[bytes, Principal] = {}
-        self._users: set[str] = set()
+        self._users: dict[str, User] = {}
         self.epoch = 0
         self.misses = 0
 
@@ -39,12 +39,19 @@ class VerifiedTokens:
                 self.misses += 1
         return principal
 
-    def has_user(self, user_id: str) -> bool:
-        """Whether a token of this user was kept, and the user has not changed since."""
-        return user_id in self._users
+    def user(self, user_id: str) -> User | None:
+        """The user as he was looked up, if he has not changed since."""
+        return self._users.get(user_id)
+
+    def learn(self, user: User, *, epoch: int) -> None:
+        """Keep what was looked up, unless users changed since `epoch` was read: it may be older than the change."""
+        if epoch == self.epoch:
+            if len(self._users) >= 2 * self._generation_size:
+                self._users.clear()
+            self._users[user.id] = user
 
     def put(self, token: bytes, principal: Principal, *, epoch: int) -> None:
-        """Keep it, unless users changed since `epoch` was read: a look-up's answer may be older than the change."""
+        """Keep it, unless users changed since `epoch` was read."""
         if epoch == self.epoch:
             self._store(token, principal)
 
@@ -53,16 +60,12 @@ class VerifiedTokens:
             self._old = self._young
             self._young = {}
         self._young[token] = principal
-        if not principal.is_local:
-            return
-        if len(self._users) >= 2 * self._generation_size:
-            self._users.clear()
-        self._users.add(principal.user_id)
 
     def forget_users(self, user_ids: Collection[str]) -> None:
         """These users changed: their tokens must be looked up again."""
         self.epoch += 1
-        self._users.difference_update(user_ids)
+        for user_id in user_ids:
+            self._users.pop(user_id, None)
         for generation in (self._young, self._old):
             stale = [token for token, principal in generation.items() if principal.user_id in user_ids]
             for token in stale:

@@ -29,8 +29,9 @@ from binascii import a2b_base64
 from typing import Any, Final, Protocol
 
 from gateway.auth.keys import Key
+from gateway.auth.sessions import session_id_for
 from gateway.errors import Reason, Refused
-from gateway.types import Claims
+from gateway.types import Claims, TokenReference
 
 MAX_TOKEN_BYTES: Final = 8 * 1024
 _MAX_NESTING: Final = 64
@@ -77,6 +78,7 @@ class TokenVerifier:
         user_id_claim: str,
         token_type_claim: str,
         jti_claim: str,
+        session_claim: str,
     ) -> None:
         self._keyring = keyring
         self._known_headers: dict[bytes, Key] = {}
@@ -86,6 +88,7 @@ class TokenVerifier:
         self._user_id_claim = user_id_claim
         self._token_type_claim = token_type_claim
         self._jti_claim = jti_claim
+        self._session_claim = session_claim
 
     def decode(self, token: bytes, now: float) -> Claims:
         """The claims of a token that is well-formed, signed by our key, valid now, for us and from our issuer.
@@ -122,10 +125,28 @@ class TokenVerifier:
         if claims[self._token_type_claim] != token_type:
             raise Refused(Reason.TOKEN_WRONG_TYPE)
 
+    def is_refresh(self, claims: Claims) -> bool:
+        """Whether decoded claims call themselves those of a refresh token."""
+        return claims.get(self._token_type_claim) == "refresh"
+
     def token_id(self, claims: Claims) -> str | None:
         """The configured id claim of decoded claims."""
         token_id: str | None = claims.get(self._jti_claim)
         return token_id
+
+    def reference(self, claims: Claims) -> TokenReference:
+        """What of decoded claims a revocation can name. A token that names no session has one for itself."""
+        token_id = self.token_id(claims)
+        session_id = claims.get(self._session_claim)
+        if not isinstance(session_id, str) or not session_id:
+            session_id = None if token_id is None else session_id_for(token_id)
+        user_id = claims.get(self._user_id_claim)
+        return TokenReference(
+            token_id=token_id,
+            session_id=session_id,
+            user_id=str(user_id) if type(user_id) in (str, int) else None,
+            issued_at=_seconds(claims.get("iat", 0)),
+        )
 
     def user_id(self, claims: Claims) -> str:
         """The user id as text: 1 to 255 characters of visible ASCII (checklist 8); a whole number becomes its digits.

@@ -191,6 +191,7 @@ def _judge_of(keyring: "Keyring", expected: Expectation) -> Judge:
             user_id_claim=expected.user_id_claim,
             token_type_claim=expected.token_type_claim,
             jti_claim=expected.jti_claim,
+            session_claim="sid",  # sessions are not judged here
         )
 
     return Judge(

@@ -56,7 +56,7 @@ def build_admission_rules(config: Config, verifier: TokenVerifier, foreign: Fore
             fields={**preset, **config.identity.fields},
             refuses_unsafe=config.identity.unsafe_values is UnsafeValue.REFUSE,
         ),
-        claim_names=(names.session_id, names.roles),
+        roles_claim=names.roles,
     )
 
 

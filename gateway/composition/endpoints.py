@@ -7,9 +7,11 @@ from aiohttp import web
 from gateway.auth.issuer import TokenIssuer
 from gateway.auth.keyring import Keyring, jwk_set
 from gateway.auth.revocation import RevocationList
+from gateway.auth.sessions import SessionRules
 from gateway.auth.throttle import GuessingPolicy
 from gateway.auth.verifier import TokenVerifier
 from gateway.composition.state import State, build_hasher
+from gateway.composition.tokens import lifetimes_of
 from gateway.config.model import Config
 from gateway.config.sections.guessing import Guessing
 from gateway.config.sections.login import Compat
@@ -52,7 +54,7 @@ def build_endpoints(
 
 
 def _settings(config: Config, keyring: Keyring) -> EndpointSettings:
-    login, tokens = config.login, config.tokens
+    login, tokens, sessions = config.login, config.tokens, config.sessions
     return EndpointSettings(
         obtain_path=login.obtain_path,
         refresh_path=login.refresh_path,
@@ -64,12 +66,15 @@ def _settings(config: Config, keyring: Keyring) -> EndpointSettings:
         username_field=login.username_field,
         response_fields=login.response_fields,
         legacy_failure=login.compat is Compat.V3_3,
-        rotate_refresh_tokens=tokens.rotate_refresh_tokens,
-        logout_revokes_access=login.logout_revokes_access,
-        session_claim=tokens.claims.session_id,
+        sessions=SessionRules(
+            rotates=tokens.rotate_refresh_tokens,
+            rotation_grace=sessions.rotation_grace,
+            idle_timeout=sessions.idle_timeout,
+            lifetime=sessions.lifetime,
+        ),
+        lifetimes=lifetimes_of(tokens),
         scheme=config.bearer.schemes[0],
         realm=config.bearer.realm,
-        session_lifetime=max(tokens.access_lifetime, tokens.refresh_lifetime),
         leeway=tokens.leeway,
         body_timeout=config.limits.body_timeout,
     )

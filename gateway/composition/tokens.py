@@ -1,7 +1,7 @@
 """Configuration → the keys, and what checks and issues tokens with them."""
 
 from gateway.auth.identity import PRESET_CLAIMS, PRESETS
-from gateway.auth.issuer import IssuedClaims, TokenIssuer
+from gateway.auth.issuer import IssuedClaims, Lifetimes, TokenIssuer
 from gateway.auth.keyring import Keyring, KeysClash
 from gateway.auth.keys import Key, KeyRefused, build_key
 from gateway.auth.verifier import TokenVerifier
@@ -54,6 +54,16 @@ def build_verifier(config: Config, keyring: Keyring) -> TokenVerifier:
         user_id_claim=tokens.claims.user_id,
         token_type_claim=tokens.claims.token_type,
         jti_claim=tokens.claims.jti,
+        session_claim=tokens.claims.session_id,
+    )
+
+
+def lifetimes_of(tokens: Tokens) -> Lifetimes:
+    """How long tokens last."""
+    return Lifetimes(
+        access=tokens.access_lifetime,
+        refresh=tokens.refresh_lifetime,
+        access_jitter=tokens.access_jitter_percent / 100,
     )
 
 
@@ -68,8 +78,7 @@ def build_issuer(config: Config, keyring: Keyring) -> TokenIssuer:
     }
     return TokenIssuer(
         keyring=keyring,
-        access_lifetime=tokens.access_lifetime,
-        refresh_lifetime=tokens.refresh_lifetime,
+        lifetimes=lifetimes_of(tokens),
         audience=tokens.audience,
         issuer=tokens.issuer,
         names=IssuedClaims(

@@ -22,6 +22,8 @@ from gateway.config.sections.log import Log
 from gateway.config.sections.login import Login
 from gateway.config.sections.reload import Reload
 from gateway.config.sections.routes import Route
+from gateway.config.sections.sessions import Sessions
+from gateway.config.sections.state import State
 from gateway.config.sections.tokens import Bearer, Tokens
 from gateway.config.sections.upstreams import Upstream
 from gateway.config.sections.users import Users
@@ -50,6 +52,11 @@ class Config:
         default_factory=dict,
         metadata=doc("Other issuers, by a name of your choice, whose access tokens pass, too.", key_form=Form.NAME),
     )
+    sessions: Sessions = field(
+        default_factory=Sessions,
+        metadata=doc("A log-in, and all tokens that are refreshed from it.", reloads=True),
+    )
+    state: State = field(default_factory=State, metadata=doc("What all workers share: sessions and revocations."))
     login: Login = field(default_factory=Login, metadata=doc("The token endpoints.", reloads=True))
     guessing: Guessing = field(
         default_factory=Guessing, metadata=doc("How often passwords may be guessed.", reloads=True)

@@ -52,6 +52,8 @@ def default_text(shape: Shape, value: Any) -> Any:
             return [default_text(shape.item, item) for item in value]
         case Named():
             return {name: default_text(shape.value, item) for name, item in value.items()}
+        case Maybe():
+            return None if value is None else default_text(shape.value, value)
         case Either():
             return default_text(shape.scalar, value)
         case Section():

@@ -72,7 +72,7 @@ def _refusal(reason: Reason, challenge: str, retry_after: int = 0) -> web.Respon
     answer = json_answer(known.status, body)
     if known.challenge:
         answer.headers[hdrs.WWW_AUTHENTICATE] = challenge
-    if retry_after or reason is Reason.OVERLOADED:
+    if retry_after or known.status == 503:
         answer.headers[hdrs.RETRY_AFTER] = str(retry_after or 1)
     if known.close:
         answer.force_close()

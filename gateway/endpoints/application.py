@@ -7,8 +7,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.auth.issuer import TokenIssuer
+from gateway.auth.issuer import Lifetimes, TokenIssuer
 from gateway.auth.revocation import RevocationList
+from gateway.auth.sessions import SessionRules
 from gateway.auth.throttle import GuessingPolicy
 from gateway.auth.verifier import TokenVerifier
 from gateway.endpoints.answers import add_fixed_fields
@@ -40,12 +41,10 @@ class EndpointSettings:
     username_field: str = "username"
     response_fields: Mapping[str, Any] = field(default_factory=dict)
     legacy_failure: bool = False  # SimpleJWT 3.3: wrong credentials are 400 with non_field_errors
-    rotate_refresh_tokens: bool = False
-    logout_revokes_access: bool = False
-    session_claim: str = "sid"
+    sessions: SessionRules
+    lifetimes: Lifetimes
     scheme: str = "Bearer"
     realm: str = "api"
-    session_lifetime: float  # how long a revoked session is remembered: the longer of the two token lifetimes
     leeway: float = 0.0
     body_timeout: float = 30.0
 
@@ -70,26 +69,27 @@ def build_application(
     ledger = Ledger(
         store=store,
         revocations=revocations,
-        verifier=verifier,
-        session_claim=settings.session_claim,
-        session_lifetime=settings.session_lifetime,
+        rules=settings.sessions,
+        lifetimes=settings.lifetimes,
         leeway=settings.leeway,
+        audit=audit,
     )
     obtain = Obtain(
         gate=PasswordGate(directory=directory, hashing=hashing, store=store, policy=settings.guessing, clock=clock),
         issuer=issuer,
+        ledger=ledger,
         audit=audit,
         clock=clock,
         username_field=settings.username_field,
         response_fields=settings.response_fields,
         legacy_failure=settings.legacy_failure,
     )
-    rotates, revokes_access = settings.rotate_refresh_tokens, settings.logout_revokes_access
+    rotates = settings.sessions.rotates
     refresh = Refresh(
         directory=directory, verifier=verifier, issuer=issuer, ledger=ledger, audit=audit, clock=clock, rotates=rotates
     )
     verify = Verify(verifier=verifier, ledger=ledger, clock=clock, rotates=rotates)
-    blacklist = Blacklist(verifier=verifier, ledger=ledger, audit=audit, clock=clock, revokes_access=revokes_access)
+    blacklist = Blacklist(verifier=verifier, ledger=ledger, audit=audit, clock=clock)
     endpoints: dict[str, Endpoint] = {
         settings.obtain_path: obtain,
         settings.refresh_path: refresh,

@@ -5,16 +5,15 @@ from typing import Any
 
 from gateway.auth.verifier import TokenVerifier
 from gateway.endpoints.ledger import Ledger
-from gateway.endpoints.refresh import readable_user_id
 from gateway.errors import Reason, Refused
 from gateway.observability.audit import AuditLog, Origin
-from gateway.types import Claims
+from gateway.types import Claims, TokenReference
 
 
 class Blacklist:
     """`POST {refresh}` → `{}`. Nobody looks at the user: tokens of deleted users can be revoked, too.
 
-    With `revokes_access` the whole session ends, the access tokens with it; the library lets those live.
+    The whole session ends, the access tokens with it; the library lets those live.
     """
 
     name = "Token Blacklist"
@@ -28,33 +27,32 @@ class Blacklist:
         ledger: Ledger,
         audit: AuditLog,
         clock: Callable[[], float],
-        revokes_access: bool,
     ) -> None:
         self._verifier = verifier
         self._ledger = ledger
         self._audit = audit
         self._clock = clock
-        self._revokes_access = revokes_access
 
     async def answer(self, values: Mapping[str, str], origin: Origin) -> Mapping[str, Any]:
         now = self._clock()
-        user_id = None
+        token = None
         try:
             claims = self._verifier.decode(values["refresh"].encode(), now)
-            user_id = readable_user_id(self._verifier, claims)
-            await self._revoke(claims, now)
+            token = self._verifier.reference(claims)
+            await self._revoke(claims, token, now, origin)
         except Refused as refusal:
-            self._audit.logout_refused(origin, user_id=user_id, reason=refusal.reason)
+            self._audit.logout_refused(origin, token, reason=refusal.reason)
             raise
-        self._audit.logout_succeeded(origin, user_id=user_id)
+        self._audit.logout_succeeded(origin, token)
         return {}
 
-    async def _revoke(self, claims: Claims, now: float) -> None:
-        if await self._ledger.is_revoked(claims):
+    async def _revoke(self, claims: Claims, token: TokenReference, now: float, origin: Origin) -> None:
+        if await self._ledger.is_revoked(token):
             raise Refused(Reason.TOKEN_REVOKED)
         self._verifier.require(claims, "refresh")
-        if self._revokes_access:
-            # First: should the store fail in between, the session has ended, and the refresh token with it.
-            await self._ledger.end_session(claims, now)
-        if not await self._ledger.spend(claims):
+        if await self._ledger.is_spent(token):
+            # The answer is the library's; that the owner wants to leave, or a thief has come, ends the session anyway.
+            await self._ledger.end_reused(token, now, origin)
+            raise Refused(Reason.TOKEN_REVOKED)
+        if not await self._ledger.end_session(token.session_id or "", now):
             raise Refused(Reason.TOKEN_REVOKED)

@@ -1,18 +1,25 @@
 """Which tokens and sessions are spent or revoked: the store is the truth, the list in memory hears of it at once."""
 
+import dataclasses
 import math
+from typing import Final
 
+from gateway.auth.issuer import Lifetimes, new_token_id
 from gateway.auth.revocation import RevocationList
-from gateway.auth.verifier import TokenVerifier
+from gateway.auth.sessions import SessionRules, Standing, printable_user_agent, rotated
+from gateway.endpoints.moments import require_past
+from gateway.errors import Reason, Refused, StoreUnavailable
 from gateway.interfaces import StateStore
-from gateway.types import Claims, Revocation, RevokedKind
+from gateway.observability.audit import AuditLog, Origin
+from gateway.types import Claims, Revocation, RevokedKind, Session, TokenReference, User
+
+_MAX_ATTEMPTS: Final = 4  # who loses against another refresh finds its result at the next look
 
 
 class Ledger:
-    """What refresh, verify and blacklist ask and record. Every method may raise `StoreUnavailable`.
+    """What the endpoints ask and record of tokens and sessions. Every method may raise `StoreUnavailable`.
 
-    `session_lifetime` and `leeway` are seconds: a revocation is kept until the last token that it
-    can concern has ended.
+    `leeway` is in seconds: what is recorded is kept until the last token that it can concern has ended.
     """
 
     def __init__(
@@ -20,49 +27,136 @@ class Ledger:
         *,
         store: StateStore,
         revocations: RevocationList,
-        verifier: TokenVerifier,
-        session_claim: str,
-        session_lifetime: float,
+        rules: SessionRules,
+        lifetimes: Lifetimes,
         leeway: float,
+        audit: AuditLog,
     ) -> None:
         self._store = store
         self._revocations = revocations
-        self._verifier = verifier
-        self._session_claim = session_claim
-        self._session_lifetime = session_lifetime
+        self._rules = rules
+        self._lifetimes = lifetimes
         self._leeway = leeway
+        self._audit = audit
 
-    async def is_revoked(self, claims: Claims) -> bool:
-        """Whether the token or its session is revoked here or, as far as the store knows, by another worker."""
-        token_id, session_id = self._verifier.token_id(claims), self._session_id(claims)
-        if self._revocations.is_revoked(token_id, session_id):
-            return True
-        if token_id is not None and await self._store.is_revoked(RevokedKind.TOKEN, token_id):
-            return True
-        return session_id is not None and await self._store.is_revoked(RevokedKind.SESSION, session_id)
+    # Revocations
 
-    async def spend(self, claims: Claims) -> bool:
-        """Revoke this token (its `exp` and `jti` are there, `verifier.require` saw them); False if it was before."""
-        token_id = self._verifier.token_id(claims)
-        if token_id is None:
-            raise ValueError("a token without an id cannot be spent")
-        expires_at = math.ceil(claims["exp"] + self._leeway)
-        return await self._record(Revocation(kind=RevokedKind.TOKEN, id=token_id, expires_at=expires_at))
+    async def is_revoked(self, token: TokenReference) -> bool:
+        """Whether the token is revoked here or, as far as the store knows, by another worker."""
+        return self._revocations.is_revoked(token) or await self._store.is_revoked(token)
 
-    async def end_session(self, claims: Claims, now: float) -> bool:
-        """Revoke every token of this token's session; False if there is none or it was ended before."""
-        session_id = self._session_id(claims)
-        if session_id is None:
-            return False
+    async def is_cut_off(self, user: User, now: float) -> bool:
+        """Whether a token that is issued to this user now would be refused, because of what happened in this second.
+
+        Raises `StoreUnavailable` when it happened in the future.
+        """
+        second = int(now)
+        changed_at = max(user.credentials_changed_at, user.claims_changed_at)
+        require_past(changed_at, now)
+        token = TokenReference(token_id=None, session_id=None, user_id=user.id, issued_at=second)
+        return changed_at >= second or await self.is_revoked(token)
+
+    async def end_session(self, session_id: str, now: float) -> bool:
+        """Revoke every token of this session; False if it was ended before."""
         # The youngest token of the session may have been issued this very second.
-        expires_at = math.ceil(now + self._session_lifetime + self._leeway)
-        return await self._record(Revocation(kind=RevokedKind.SESSION, id=session_id, expires_at=expires_at))
-
-    async def _record(self, revocation: Revocation) -> bool:
+        lifetime = max(self._lifetimes.access, self._lifetimes.refresh)
+        revocation = Revocation(
+            kind=RevokedKind.SESSION, id=session_id, expires_at=math.ceil(now + lifetime + self._leeway)
+        )
         is_new = await self._store.revoke(revocation)
         self._revocations.add(revocation)
         return is_new
 
-    def _session_id(self, claims: Claims) -> str | None:
-        session_id = claims.get(self._session_claim)
-        return session_id if isinstance(session_id, str) and session_id else None
+    # Sessions
+
+    async def open_session(self, user: User, *, session_id: str, token_id: str, now: float, origin: Origin) -> None:
+        """Record the log-in; `token_id` is its first refresh token."""
+        await self._store.open_session(
+            Session(
+                id=session_id,
+                user_id=user.id,
+                token_id=token_id,
+                parent_id=None,
+                rotated_at=int(now),
+                created_at=int(now),
+                last_used_at=int(now),
+                expires_at=self._expires_at(now + self._lifetimes.refresh, now),
+                address=origin.client_address,
+                user_agent=printable_user_agent(origin.user_agent),
+            )
+        )
+
+    async def is_spent(self, token: TokenReference) -> bool:
+        """Whether this refresh token of a session that is not revoked has a successor."""
+        session = await self._store.find_session(token.session_id or "")
+        return session is not None and session.token_id != token.token_id
+
+    async def exchange(self, token: TokenReference, claims: Claims, now: float, origin: Origin) -> Session:
+        """Use a refresh token, which spends it when tokens rotate. The session's `token_id`, issued at `rotated_at`, is
+        the refresh token that its owner has from now on.
+
+        Raises `Refused`: TOKEN_REVOKED for one that was spent before (and ends its session), TOKEN_EXPIRED when the
+        session has reached a limit.
+        """
+        session_id, token_id = token.session_id or "", token.token_id or ""
+        for _ in range(_MAX_ATTEMPTS):
+            session = await self._store.find_session(session_id)
+            if session is None:
+                await self._adopt(token, claims, now, origin)
+                continue
+            match self._rules.standing(session, token_id, now):
+                case Standing.CURRENT:
+                    used = self._used(session, claims, now, origin)
+                    if await self._store.replace_session(session, used):
+                        return used
+                case Standing.PARENT:
+                    return session
+                case Standing.OVER:
+                    raise Refused(Reason.TOKEN_EXPIRED)
+                case Standing.SPENT:
+                    await self.end_reused(token, now, origin)
+                    raise Refused(Reason.TOKEN_REVOKED)
+        raise StoreUnavailable("A session changed at every look; its store may hold it for several gateways at odds.")
+
+    async def end_reused(self, token: TokenReference, now: float, origin: Origin) -> None:
+        """A spent token came back: the session ends, and the audit trail says so."""
+        if token.session_id is not None and await self.end_session(token.session_id, now):
+            self._audit.session_revoked(origin, token)
+
+    def ends_at(self, created_at: float) -> float:
+        """When a session that began then is over at the latest, Unix seconds."""
+        return self._rules.ends_at(created_at)
+
+    async def _adopt(self, token: TokenReference, claims: Claims, now: float, origin: Origin) -> None:
+        """Begin the session of a token that another issuer made, or whose row is lost, with that token."""
+        issued_at = min(token.issued_at, int(now)) or int(now)
+        await self._store.open_session(
+            Session(
+                id=token.session_id or "",
+                user_id=token.user_id or "",
+                token_id=token.token_id or "",
+                parent_id=None,
+                rotated_at=issued_at,
+                created_at=issued_at,
+                last_used_at=int(now),
+                expires_at=self._expires_at(claims["exp"], now),
+                address=origin.client_address,
+                user_agent=printable_user_agent(origin.user_agent),
+            )
+        )
+
+    def _used(self, session: Session, claims: Claims, now: float, origin: Origin) -> Session:
+        refresh_ends_at: float = claims["exp"]
+        if self._rules.rotates:
+            session = rotated(session, new_token_id(), int(now))
+            refresh_ends_at = now + self._lifetimes.refresh
+        return dataclasses.replace(
+            session,
+            last_used_at=int(now),
+            expires_at=self._expires_at(refresh_ends_at, now),
+            address=origin.client_address,
+            user_agent=printable_user_agent(origin.user_agent),
+        )
+
+    def _expires_at(self, refresh_ends_at: float, now: float) -> int:
+        return math.ceil(max(refresh_ends_at, now + self._lifetimes.access) + self._leeway)

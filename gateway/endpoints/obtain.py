@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from gateway.auth.issuer import TokenIssuer
+from gateway.auth.issuer import TokenIssuer, new_session_id, new_token_id
 from gateway.endpoints.answers import RequestError
 from gateway.endpoints.fields import NON_FIELD_ERRORS
 from gateway.endpoints.gate import PasswordGate, Throttled
+from gateway.endpoints.ledger import Ledger
+from gateway.endpoints.moments import next_second
 from gateway.errors import ANSWERS, GatewayError, Reason, Refused, StoreUnavailable
 from gateway.observability.audit import AuditLog, Origin
-from gateway.types import User
+from gateway.types import Account, User
 
 _ATTRIBUTES: Final[Mapping[str, Callable[[User], Any]]] = {
     "id": lambda user: user.id,
@@ -35,6 +37,7 @@ class Obtain:
         *,
         gate: PasswordGate,
         issuer: TokenIssuer,
+        ledger: Ledger,
         audit: AuditLog,
         clock: Callable[[], float],
         username_field: str,
@@ -43,6 +46,7 @@ class Obtain:
     ) -> None:
         self._gate = gate
         self._issuer = issuer
+        self._ledger = ledger
         self._audit = audit
         self._clock = clock
         self._username_field = username_field
@@ -54,7 +58,11 @@ class Obtain:
     async def answer(self, values: Mapping[str, str], origin: Origin) -> Mapping[str, Any]:
         login, password = values[self._username_field], values["password"]
         try:
-            account = await self._gate.authenticate(login, password, origin.client_address)
+            account, now = await self._authenticate(login, password, origin.client_address)
+            session_id, token_id = new_session_id(), new_token_id()
+            await self._ledger.open_session(
+                account.user, session_id=session_id, token_id=token_id, now=now, origin=origin
+            )
         except Throttled as refusal:
             self._audit.login_throttled(origin, login=login, by=refusal.by)
             raise
@@ -62,9 +70,20 @@ class Obtain:
             reason = error.reason if isinstance(error, Refused) else Reason.STORE_UNAVAILABLE
             self._audit.login_failed(origin, login=login, reason=reason)
             raise self._failure(error) from None
-        pair = self._issuer.pair(account.user, self._clock())
-        self._audit.login_succeeded(origin, login=login, user_id=account.user.id)
+        ends_at = self._ledger.ends_at(now)
+        pair = self._issuer.pair(account.user, session_id=session_id, token_id=token_id, now=now, ends_at=ends_at)
+        self._audit.login_succeeded(origin, login=login, user_id=account.user.id, session_id=session_id)
         return {"refresh": pair.refresh, "access": pair.access, **_render(self._response_fields, account.user)}
+
+    async def _authenticate(self, login: str, password: str, address: str) -> tuple[Account, float]:
+        """The account, and the moment from which its tokens are to count. Raises as `PasswordGate.authenticate`."""
+        while True:
+            # Before the account is read: what is issued for a password that changes meanwhile is cut off with it.
+            now = self._clock()
+            account = await self._gate.authenticate(login, password, address)
+            if not await self._ledger.is_cut_off(account.user, now):
+                return account, now
+            await next_second(now)
 
     def _failure(self, error: GatewayError) -> GatewayError:
         if self._legacy_failure and isinstance(error, Refused) and error.reason is Reason.WRONG_CREDENTIALS:

@@ -1,23 +1,26 @@
 """Refresh: a refresh token for a new access token and, with rotation, for a new refresh token (contract §4)."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway.auth.issuer import TokenIssuer
+from gateway.auth.policy import require_user
 from gateway.auth.verifier import TokenVerifier
 from gateway.endpoints.ledger import Ledger
+from gateway.endpoints.moments import next_second
 from gateway.errors import Reason, Refused
 from gateway.interfaces import UserDirectory
 from gateway.observability.audit import AuditLog, Origin
-from gateway.types import Claims
+from gateway.types import Claims, TokenReference, User
+
+_NO_ACCOUNT: Final = frozenset({Reason.USER_NOT_FOUND, Reason.USER_INACTIVE})
 
 
 class Refresh:
     """`POST {refresh}` → `{access}`, with rotation `{access, refresh}`.
 
-    With rotation a token is good once, also among parallel requests and several workers: whoever records it first gets
-    the successors. A spent token that comes back ends its session, for nobody can tell the owner from the thief
-    (RFC 9700 §4.14.2).
+    With rotation a token has one successor, however many show it, here or at other workers (`auth.sessions`). What a
+    token says of its user is written anew: roles that he has lost are not refreshed.
     """
 
     name = "Token Refresh"
@@ -44,50 +47,53 @@ class Refresh:
         self._rotates = rotates
 
     async def answer(self, values: Mapping[str, str], origin: Origin) -> Mapping[str, Any]:
-        now = self._clock()
-        user_id = None
+        token = None
         try:
-            claims = self._verifier.decode(values["refresh"].encode(), now)
-            user_id = readable_user_id(self._verifier, claims)
-            return await self._renew(claims, now, origin)
+            claims = self._verifier.decode(values["refresh"].encode(), self._clock())
+            token = self._verifier.reference(claims)
+            answer = await self._renew(claims, token, origin)
         except Refused as refusal:
-            self._audit.refresh_refused(origin, user_id=user_id, reason=refusal.reason)
+            self._audit.refresh_refused(origin, token, reason=refusal.reason)
             raise
-
-    async def _renew(self, claims: Claims, now: float, origin: Origin) -> Mapping[str, Any]:
-        if await self._ledger.is_revoked(claims):
-            await self._on_revoked(claims, now, origin)
-        self._verifier.require(claims, "refresh")
-        await self._require_active_user(claims)
-        answer = {"access": self._issuer.access_from(claims, now)}
-        if self._rotates:
-            answer["refresh"] = self._issuer.refresh_from(claims, now)
-            # Spent after issuing, so that no failure in between costs the user the session, and before answering.
-            if not await self._ledger.spend(claims):
-                await self._on_revoked(claims, now, origin)
+        self._audit.refresh_succeeded(origin, token)
         return answer
 
-    async def _on_revoked(self, claims: Claims, now: float, origin: Origin) -> None:
-        if self._rotates and await self._ledger.end_session(claims, now):
-            self._audit.session_revoked(origin, user_id=readable_user_id(self._verifier, claims))
-        raise Refused(Reason.TOKEN_REVOKED)
+    async def _renew(self, claims: Claims, token: TokenReference, origin: Origin) -> Mapping[str, Any]:
+        if await self._ledger.is_revoked(token):
+            raise Refused(Reason.TOKEN_REVOKED)
+        self._verifier.require(claims, "refresh")
+        user, now = await self._current_user(claims, token)
+        session = await self._ledger.exchange(token, claims, now, origin)
+        ends_at = self._ledger.ends_at(session.created_at)
+        claims = self._issuer.renewed(claims, user, session.id)
+        answer = {"access": self._issuer.access_from(claims, now, ends_at=ends_at)}
+        if self._rotates:
+            answer["refresh"] = self._issuer.refresh_from(
+                claims, token_id=session.token_id, issued_at=session.rotated_at, ends_at=ends_at
+            )
+        return answer
 
-    async def _require_active_user(self, claims: Claims) -> None:
+    async def _current_user(self, claims: Claims, token: TokenReference) -> tuple[User, float]:
+        """The active user, and a moment at which a token can be issued to him that is not cut off at once."""
         try:
             user_id = self._verifier.user_id(claims)
         except Refused as refusal:
             # The library fails with 500 for an id that no user can have.
-            if refusal.reason is Reason.USER_NOT_FOUND:
-                raise Refused(Reason.NO_ACTIVE_ACCOUNT) from None
-            raise
-        user = await self._directory.find_by_id(user_id)
-        if user is None or not user.is_active:
-            raise Refused(Reason.NO_ACTIVE_ACCOUNT)
+            raise _refusal(refusal.reason) from None
+        while True:
+            now = self._clock()
+            user = await self._directory.find_by_id(user_id)
+            try:
+                user = require_user(token, user)
+            except Refused as refusal:
+                # The refresh token may say what is no longer so; it is not believed.
+                if user is None or refusal.reason is not Reason.TOKEN_OUTDATED:
+                    raise _refusal(refusal.reason) from None
+            if not await self._ledger.is_cut_off(user, now):
+                return user, now
+            await next_second(now)
 
 
-def readable_user_id(verifier: TokenVerifier, claims: Claims) -> str | None:
-    """The user id for the audit trail; None where the token names no possible user."""
-    try:
-        return verifier.user_id(claims)
-    except Refused:
-        return None
+def _refusal(reason: Reason) -> Refused:
+    """In the words of this endpoint (contract §4)."""
+    return Refused(Reason.NO_ACTIVE_ACCOUNT if reason in _NO_ACCOUNT else reason)

@@ -9,6 +9,7 @@ from gateway.endpoints.fields import NON_FIELD_ERRORS
 from gateway.endpoints.ledger import Ledger
 from gateway.errors import ANSWERS, Reason
 from gateway.observability.audit import Origin
+from gateway.types import Claims
 
 
 class Verify:
@@ -27,7 +28,13 @@ class Verify:
     async def answer(self, values: Mapping[str, str], _origin: Origin) -> Mapping[str, Any]:
         claims = self._verifier.decode(values["token"].encode(), self._clock())
         self._verifier.require(claims, None)
-        if self._rotates and await self._ledger.is_revoked(claims):
+        if self._rotates and await self._is_blacklisted(claims):
             # Not the 401 of the other endpoints: the library finds it while validating the field.
             raise RequestError(400, {NON_FIELD_ERRORS: [ANSWERS[Reason.TOKEN_REVOKED].message]})
         return {}
+
+    async def _is_blacklisted(self, claims: Claims) -> bool:
+        token = self._verifier.reference(claims)
+        if await self._ledger.is_revoked(token):
+            return True
+        return self._verifier.is_refresh(claims) and await self._ledger.is_spent(token)

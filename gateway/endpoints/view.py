@@ -72,6 +72,7 @@ class View:
             client_address=request.headers.get(CLIENT_ADDRESS_FIELD, request.remote or ""),
             request_id=request.headers.get(REQUEST_ID_FIELD, ""),
             trace_id=None if traceparent is None else trace_id(traceparent.encode()),
+            user_agent=request.headers.get(hdrs.USER_AGENT, ""),
         )
         return await self._endpoint.answer(values, origin)
 

@@ -12,6 +12,7 @@ from typing import Final
 from gateway.errors import Reason
 from gateway.observability.log_lines import Members, utc
 from gateway.observability.meters import AuthMeter
+from gateway.types import IssuedToken
 
 LOGGER: Final = logging.getLogger("gateway.audit")
 
@@ -20,11 +21,15 @@ MAX_TEXT_CHARS: Final = 255  # the longest user name that can log in; request id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a request came from: the peer's address and the ids that the access log has for the same request."""
+    """Where a request came from: the peer's address and the ids that the access log has for the same request.
+
+    `user_agent` is what the client says of itself; it is not in the audit trail.
+    """
 
     client_address: str
     request_id: str
     trace_id: str | None = None
+    user_agent: str = ""
 
 
 class AuditLog:
@@ -34,8 +39,8 @@ class AuditLog:
         self._clock = clock
         self._meter = meter
 
-    def login_succeeded(self, origin: Origin, *, login: str, user_id: str) -> None:
-        self._write(logging.INFO, "login_succeeded", origin, user=login, user_id=user_id)
+    def login_succeeded(self, origin: Origin, *, login: str, user_id: str, session_id: str) -> None:
+        self._write(logging.INFO, "login_succeeded", origin, user=login, user_id=user_id, session=session_id)
 
     def login_failed(self, origin: Origin, *, login: str, reason: Reason) -> None:
         self._write(logging.WARNING, "login_failed", origin, user=login, reason=reason.value)
@@ -44,18 +49,22 @@ class AuditLog:
         """Refused before its password was looked at; `by` says what has failed too often, "user" or "address"."""
         self._write(logging.WARNING, "login_throttled", origin, user=login, by=by)
 
-    def refresh_refused(self, origin: Origin, *, user_id: str | None, reason: Reason) -> None:
-        self._write(logging.WARNING, "refresh_refused", origin, user_id=user_id, reason=reason.value)
+    def refresh_succeeded(self, origin: Origin, token: IssuedToken) -> None:
+        self._write(logging.INFO, "refresh_succeeded", origin, **_of(token))
 
-    def session_revoked(self, origin: Origin, *, user_id: str | None) -> None:
+    def refresh_refused(self, origin: Origin, token: IssuedToken | None, *, reason: Reason) -> None:
+        """`token` is None when what came is no token of ours."""
+        self._write(logging.WARNING, "refresh_refused", origin, **_of(token), reason=reason.value)
+
+    def session_revoked(self, origin: Origin, token: IssuedToken) -> None:
         """A spent refresh token came back: somebody else may hold a copy, and the whole session was ended."""
-        self._write(logging.WARNING, "session_revoked", origin, user_id=user_id, reason="refresh_token_reused")
+        self._write(logging.WARNING, "session_revoked", origin, **_of(token), reason="refresh_token_reused")
 
-    def logout_succeeded(self, origin: Origin, *, user_id: str | None) -> None:
-        self._write(logging.INFO, "logout_succeeded", origin, user_id=user_id)
+    def logout_succeeded(self, origin: Origin, token: IssuedToken) -> None:
+        self._write(logging.INFO, "logout_succeeded", origin, **_of(token))
 
-    def logout_refused(self, origin: Origin, *, user_id: str | None, reason: Reason) -> None:
-        self._write(logging.WARNING, "logout_refused", origin, user_id=user_id, reason=reason.value)
+    def logout_refused(self, origin: Origin, token: IssuedToken | None, *, reason: Reason) -> None:
+        self._write(logging.WARNING, "logout_refused", origin, **_of(token), reason=reason.value)
 
     def _write(self, level: int, event: str, origin: Origin, **details: str | None) -> None:
         self._meter.count(event, details.get("reason") or details.get("by"))
@@ -71,6 +80,10 @@ class AuditLog:
         if origin.trace_id is not None:
             record["trace_id"] = origin.trace_id
         LOGGER.log(level, "%s", record)
+
+
+def _of(token: IssuedToken | None) -> dict[str, str | None]:
+    return {} if token is None else {"user_id": token.user_id, "session": token.session_id}
 
 
 def _bounded(text: str) -> str:

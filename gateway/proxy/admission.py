@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.auth.bearer import BearerReader
 from gateway.auth.foreign_issuer import ForeignIssuers
 from gateway.auth.identity import IdentityRenderer
-from gateway.auth.policy import RoutePolicy
+from gateway.auth.policy import RoutePolicy, require_user
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verified_tokens import VerifiedTokens
 from gateway.auth.verifier import TokenVerifier
@@ -28,24 +28,28 @@ class UnknownUser:
 class AdmissionRules:
     """What follows from the configuration: where a token stands, which ones are good, what the backend is told.
 
-    `foreign` are issuers whose tokens count besides. `claim_names` are those of the session's id and of the roles.
+    `foreign` are issuers whose tokens count besides.
     """
 
     bearer: BearerReader
     verifier: TokenVerifier
     identity: IdentityRenderer
-    claim_names: tuple[str, str]
+    roles_claim: str
     foreign: ForeignIssuers | None = None
 
 
 class Admission:
-    """Token → Principal, with a cache of verified tokens in front of the signature check and the user directory."""
+    """Token → Principal, with a cache of verified tokens in front of the signature check and the user directory.
+
+    After `trusted_until` (Unix seconds) nobody can tell any more what has been revoked since.
+    """
 
     def __init__(
         self, *, rules: AdmissionRules, revocations: RevocationList, directory: UserDirectory, max_tokens: int
     ) -> None:
         self._revocations = revocations
         self._directory = directory
+        self.trusted_until = float("inf")
         # Two caches: on a stateless route a token counts whose user nobody has looked up.
         self.known_users = VerifiedTokens(max_tokens=max_tokens)
         self._stateless = VerifiedTokens(max_tokens=max_tokens)
@@ -59,7 +63,7 @@ class Admission:
         self._foreign = rules.foreign
         self._identity = rules.identity
         self._leeway = rules.verifier.leeway  # expiry is checked on every request, cached or not
-        self._session_claim, self._roles_claim = rules.claim_names
+        self._roles_claim = rules.roles_claim
         self.forget_tokens()
 
     @property
@@ -71,36 +75,40 @@ class Admission:
     ) -> Principal | UnknownUser | None:
         """The principal, None for an anonymous request, or `UnknownUser` when `look_up` must be awaited.
 
-        Raises `Refused` with the reason that SimpleJWT's authentication would give (contract §7).
+        Raises `Refused` with the reason that SimpleJWT's authentication would give (contract §7), or STORE_UNAVAILABLE.
         """
         if not policy.reads_token:
             return None
         token = self._read_token(token_fields)
         if token is None:
             return None
+        if now >= self.trusted_until:
+            raise Refused(Reason.STORE_UNAVAILABLE)
         tokens = self._stateless if policy.is_stateless else self.known_users
         principal = tokens.get(token)
         if principal is None:
             epoch = tokens.epoch
             principal = self._verify(token, now)
-            if principal.is_local and not policy.is_stateless and not tokens.has_user(principal.user_id):
-                return UnknownUser(token, principal, epoch)
+            if principal.is_local and not policy.is_stateless:
+                user = tokens.user(principal.user_id)
+                if user is None:
+                    return UnknownUser(token, principal, epoch)
+                require_user(principal, user)
             tokens.put(token, principal, epoch=epoch)
         else:
             # A cached token was good once. Both can change without the cache being told, so both are asked every time.
             if principal.expires_at <= now:
                 raise Refused(Reason.TOKEN_EXPIRED)
-            if self._revocations.is_revoked(principal.token_id, principal.session_id):
+            if self._revocations.is_revoked(principal):
                 raise Refused(Reason.TOKEN_REVOKED)
         return principal
 
     async def look_up(self, unknown: UnknownUser) -> Principal:
-        """Raises `Refused`: USER_NOT_FOUND, USER_INACTIVE; `StoreUnavailable` when nobody can tell."""
+        """Raises `Refused`: USER_NOT_FOUND, USER_INACTIVE, PASSWORD_CHANGED or TOKEN_OUTDATED; `StoreUnavailable` when
+        nobody can tell.
+        """
         user = await self._directory.find_by_id(unknown.principal.user_id)
-        if user is None:
-            raise Refused(Reason.USER_NOT_FOUND)
-        if not user.is_active:
-            raise Refused(Reason.USER_INACTIVE)
+        self.known_users.learn(require_user(unknown.principal, user), epoch=unknown.epoch)
         self.known_users.put(unknown.token, unknown.principal, epoch=unknown.epoch)
         return unknown.principal
 
@@ -112,26 +120,22 @@ class Admission:
     def _verify(self, token: bytes, now: float) -> Principal:
         foreign = None if self._foreign is None else self._foreign.find(token)
         claims = (self._verifier if foreign is None else foreign).decode(token, now)
-        token_id = self._verifier.token_id(claims)
-        session_id = _text_or_none(claims.get(self._session_claim))
+        reference = self._verifier.reference(claims)
         # Before the type, as the library: an access token with a blacklisted id says so (contract §4).
-        if self._revocations.is_revoked(token_id, session_id):
+        if self._revocations.is_revoked(reference):
             raise Refused(Reason.TOKEN_REVOKED)
         self._verifier.require(claims, "access")
         user_id = self._verifier.user_id(claims)
         return Principal(
             user_id=user_id,
-            token_id=token_id or "",
-            session_id=session_id,
+            token_id=reference.token_id or "",
+            session_id=reference.session_id,
+            issued_at=reference.issued_at,
             expires_at=int(claims["exp"]) + self._leeway,
             roles=_roles(claims, self._roles_claim),
             identity=self._identity.render(claims, user_id),
             is_local=foreign is None or foreign.is_local,
         )
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _roles(claims: Claims, claim: str) -> frozenset[str]:

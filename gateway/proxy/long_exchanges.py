@@ -10,14 +10,14 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
-from gateway.auth.policy import RoutePolicy
+from gateway.auth.policy import RoutePolicy, require_user
 from gateway.auth.revocation import RevocationList
 from gateway.errors import Reason, Refused, StoreUnavailable
 from gateway.http.requests import Request
 from gateway.interfaces import UserDirectory
 from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.tasks import spawn
-from gateway.types import Principal
+from gateway.types import Principal, User
 
 logger: Final = logging.getLogger("gateway")
 
@@ -163,7 +163,7 @@ class LongExchanges:
         for exchange, principal in tuple(self.watched.items()):
             if principal.expires_at <= now:
                 self._end(exchange, Reason.TOKEN_EXPIRED)
-            elif self._revocations.is_revoked(principal.token_id, principal.session_id):
+            elif self._revocations.is_revoked(principal):
                 self._end(exchange, Reason.TOKEN_REVOKED)
         if self._suspects and (self._look_up is None or self._look_up.done()):
             self._look_up = spawn(self._look_suspects_up(), name="long_exchanges")
@@ -185,15 +185,15 @@ class LongExchanges:
                 if isinstance(error, StoreUnavailable):
                     return
                 raise
-            if user is None:
-                self._end_all_of(user_id, Reason.USER_NOT_FOUND)
-            elif not user.is_active:
-                self._end_all_of(user_id, Reason.USER_INACTIVE)
+            self._end_what_is_not_of(user, user_id)
 
-    def _end_all_of(self, user_id: str, reason: Reason) -> None:
+    def _end_what_is_not_of(self, user: User | None, user_id: str) -> None:
         for exchange, principal in tuple(self.watched.items()):
             if principal.user_id == user_id and _has_known_user(exchange):
-                self._end(exchange, reason)
+                try:
+                    require_user(principal, user)
+                except Refused as refusal:
+                    self._end(exchange, refusal.reason)
 
 
 def _has_known_user(exchange: LongExchange) -> bool:

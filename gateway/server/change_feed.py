@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.auth.revocation import RevocationList
-from gateway.auth.verified_tokens import VerifiedTokens
 from gateway.errors import StoreUnavailable
 from gateway.interfaces import StateStore, UserDirectory
+from gateway.proxy.admission import Admission
 from gateway.proxy.long_exchanges import LongExchanges
 
 logger: Final = logging.getLogger("gateway")
@@ -19,9 +19,9 @@ _STALE_SECONDS: Final = 10.0  # more than a transaction waits for a locked file,
 
 
 class ChangeFeed:
-    """Polls user changes and revocations about once a second; a poll that finds nothing costs microseconds.
+    """Brings user changes and revocations within a second, at once where the store tells; a look costs microseconds.
 
-    `clock` gives Unix seconds.
+    `clock` gives Unix seconds. `max_staleness` (seconds, or infinity): for how long after a look tokens are trusted.
     """
 
     def __init__(
@@ -29,17 +29,19 @@ class ChangeFeed:
         *,
         directory: UserDirectory,
         store: StateStore,
-        known_users: VerifiedTokens,
+        admission: Admission,
         revocations: RevocationList,
         long_exchanges: LongExchanges,
         clock: Callable[[], float],
+        max_staleness: float,
     ) -> None:
         self._directory = directory
         self._store = store
-        self._known_users = known_users
+        self._admission = admission
         self._revocations = revocations
         self._long_exchanges = long_exchanges
         self._clock = clock
+        self._max_staleness = max_staleness
         self._user_position = 0
         self._revocation_position = 0
         self._is_reachable = True
@@ -57,39 +59,42 @@ class ChangeFeed:
 
     async def catch_up(self) -> None:
         """Read everything up to now. Raises `StoreUnavailable`."""
+        began = self._clock()
         changes = await self._directory.changes_since(self._user_position)
         self._user_position = changes.position
         if changes.everything:
-            self._known_users.clear()
+            self._admission.known_users.clear()
             self._long_exchanges.on_users_changed(None)
         elif changes.user_ids:
-            self._known_users.forget_users(changes.user_ids)
+            self._admission.known_users.forget_users(changes.user_ids)
             self._long_exchanges.on_users_changed(changes.user_ids)
         news = await self._store.revocations_since(self._revocation_position)
         self._revocation_position = news.position
         for revocation in news.revocations:
             self._revocations.add(revocation)
-        self._caught_up_at = self._clock()
+        self._caught_up_at = began
+        self._admission.trusted_until = began + self._max_staleness
 
     async def follow(self) -> None:
         """Catch up again and again until cancelled. While the store is away, what is known goes on counting."""
-        purge_in = 0.0
+        purge_at = float("-inf")
         while True:
             try:
                 await self.catch_up()
-                if purge_in <= 0:
-                    purge_in = _PURGE_SECONDS
-                    now = self._clock()
+                now = self._clock()
+                if now >= purge_at:
+                    purge_at = now + _PURGE_SECONDS
                     self._revocations.purge(now)
                     await self._store.purge(int(now))
                 self._note(is_reachable=True)
+                await self._store.wait_for_revocations(_POLL_SECONDS)
+                continue
             except StoreUnavailable as error:
                 self._note(is_reachable=False, detail=str(error))
             except Exception as error:
                 # On purpose wide: a feed that ended would let revoked tokens pass until the next start.
                 self._note(is_reachable=False, defect=error)
             await asyncio.sleep(_POLL_SECONDS)
-            purge_in -= _POLL_SECONDS
 
     def _note(self, *, is_reachable: bool, detail: str = "unforeseen", defect: Exception | None = None) -> None:
         """One line when the store goes and one when it comes back, not one a second."""

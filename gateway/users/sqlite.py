@@ -20,7 +20,7 @@ from gateway.types import Account, User
 
 LoginAttribute: TypeAlias = Literal["username", "email"]
 
-_Row: TypeAlias = tuple[int, str, str, str, int]
+_Row: TypeAlias = tuple[int, str, str, str, int, int, int]
 
 MAX_USERNAME_CHARACTERS: Final = 150  # Django's auth_user.username
 
@@ -31,7 +31,7 @@ MAX_ROLE_CHARACTERS: Final = 150  # Django's auth_group.name
 # AUTOINCREMENT: the id of a removed user is in tokens that are still out, and must never become somebody else's.
 # Changes are recorded by triggers, so that those made by hand in an sqlite3 shell reach the gateway as well. 10,000 are
 # kept: a reader asks every second, so only a bulk import outruns it, and it is then told so.
-_SCHEMA: Final = (
+_TABLES: Final = (
     """
     CREATE TABLE IF NOT EXISTS users (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -68,9 +68,34 @@ _SCHEMA: Final = (
     """,
 )
 
-_SELECT_USER: Final = "SELECT id, username, email, roles, is_active FROM users"
+# When a password, or what tokens say of a user, changed: also kept by triggers. A stronger hash of the same password is
+# no change; the statement that stores one says so by counting.
+_CUT_OFFS: Final = (
+    "ALTER TABLE users ADD COLUMN rehashes INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE users ADD COLUMN credentials_changed_at INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE users ADD COLUMN claims_changed_at INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TRIGGER user_credentials_changed AFTER UPDATE OF password_hash ON users
+    WHEN new.password_hash <> old.password_hash AND new.rehashes = old.rehashes
+    BEGIN
+        UPDATE users SET credentials_changed_at = CAST(strftime('%s', 'now') AS INTEGER) WHERE id = new.id;
+        INSERT INTO user_changes (user_id) VALUES (new.id);
+    END
+    """,
+    """
+    CREATE TRIGGER user_claims_changed AFTER UPDATE OF username, email, roles ON users
+    WHEN (new.username, new.email, new.roles) <> (old.username, old.email, old.roles)
+    BEGIN UPDATE users SET claims_changed_at = CAST(strftime('%s', 'now') AS INTEGER) WHERE id = new.id; END
+    """,
+)
 
-_SELECT_ACCOUNT: Final = "SELECT id, username, email, roles, is_active, password_hash FROM users"
+_MIGRATIONS: Final = (_TABLES, _CUT_OFFS)
+
+_USER_COLUMNS: Final = "id, username, email, roles, is_active, credentials_changed_at, claims_changed_at"
+
+_SELECT_USER: Final = f"SELECT {_USER_COLUMNS} FROM users"
+
+_SELECT_ACCOUNT: Final = f"SELECT {_USER_COLUMNS}, password_hash FROM users"
 
 # `email <> ''` lets the partial index serve, and keeps an empty log-in from finding all who have no address.
 _FIND_BY_LOGIN: Final = {
@@ -100,8 +125,8 @@ class SqliteUserDirectory(ManagedUserDirectory):
         self._find_by_login = _FIND_BY_LOGIN[login_attribute]
 
     async def prepare(self) -> None:
-        """Make the tables where they are missing. Raises `StoreUnavailable`."""
-        await self._file.prepare(_SCHEMA)
+        """Make the tables, or bring them up to date. Raises `StoreUnavailable`."""
+        await self._file.prepare("users", _MIGRATIONS)
 
     async def find_by_login(self, login: str) -> Account | None:
         if not _is_storable(login):
@@ -109,7 +134,7 @@ class SqliteUserDirectory(ManagedUserDirectory):
 
         def find(connection: sqlite3.Connection) -> Account | None:
             row = connection.execute(self._find_by_login, {"login": login}).fetchone()
-            return Account(user=_user(row[:5]), password_hash=row[5]) if row else None
+            return Account(user=_user(row[:-1]), password_hash=row[-1]) if row else None
 
         return await self._file.read(find)
 
@@ -128,7 +153,7 @@ class SqliteUserDirectory(ManagedUserDirectory):
             return
 
         def replace(connection: sqlite3.Connection) -> None:
-            statement = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?"
+            statement = "UPDATE users SET password_hash = ?, rehashes = rehashes + 1 WHERE id = ? AND password_hash = ?"
             connection.execute(statement, (new, int(user_id), old))
 
         await self._file.write(replace)
@@ -210,7 +235,7 @@ def _last_sequence(connection: sqlite3.Connection) -> int:
 
 
 def _user(row: _Row) -> User:
-    user_id, username, email, encoded_roles, is_active = row
+    user_id, username, email, encoded_roles, is_active, credentials_changed_at, claims_changed_at = row
     if not isinstance(username, str) or not isinstance(email, str):
         # Only a hand-made row gets here: SQLite keeps a blob in a text column.
         raise StoreUnavailable(f"The name or e-mail address of user {user_id} is no text; remove the row.")
@@ -220,6 +245,8 @@ def _user(row: _Row) -> User:
         email=email,
         roles=_decode_roles(user_id, encoded_roles),
         is_active=bool(is_active),
+        credentials_changed_at=credentials_changed_at,
+        claims_changed_at=claims_changed_at,
     )
 
 

@@ -40,6 +40,7 @@ def verifier(signer: Signer, ring: Callable[[str, str], Keyring] = keyring) -> T
         user_id_claim="user_id",
         token_type_claim="token_type",
         jti_claim="jti",
+        session_claim="sid",
     )
 
 
@@ -111,6 +112,7 @@ def test_s32_s46_among_several_keys_a_name_is_a_name(signers: dict[str, Signer],
         user_id_claim="user_id",
         token_type_claim="token_type",
         jti_claim="jti",
+        session_claim="sid",
     )
     kids = ["mine", *(key.kid for key in others()), "../../dev/null", "", None]
     for kid in kids:

@@ -14,7 +14,7 @@ DEFAULT: Final = Variant(simple_jwt={}, gateway={})
 
 ROTATING: Final = Variant(
     simple_jwt={"ROTATE_REFRESH_TOKENS": True, "BLACKLIST_AFTER_ROTATION": True},
-    gateway={"tokens": {"rotate_refresh_tokens": True}},
+    gateway={"tokens": {"rotate_refresh_tokens": True}, "sessions": {"rotation_grace": "0s"}},
 )
 
 

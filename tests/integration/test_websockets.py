@@ -51,7 +51,6 @@ def websocket_plane(folder: Path, **options: Any) -> Iterator[Plane]:
             further_upstreams={"ws": {"servers": [backend.url]}},
             routes=ROUTES,
             users=("alice", "bob"),
-            login={"logout_revokes_access": True},
             **options,
         ) as plane,
     ):

@@ -35,8 +35,8 @@ def module_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
         workers=2,
         users=["alice", "bob"],
         routes=[{"path": "/users", "upstream": "main"}],
-        login={"logout_revokes_access": True},
         tokens={"rotate_refresh_tokens": True},
+        sessions={"rotation_grace": "2s"},
     ) as plane:
         wait_for_workers(plane, 2)
         yield plane
@@ -231,6 +231,34 @@ def ask_json(client: RawClient, path: str, body: dict[str, str]) -> tuple[int, d
     return answer.status, answer.json() if answer.body else {}
 
 
+def test_s55_login_at_one_refresh_at_both_and_get_the_same_successor(plane: Plane) -> None:
+    with client_of_each(plane) as (first, second):
+        _, pair = ask_json(first, "/api/token/", {"username": "alice", "password": "alice-password"})
+        body = json.dumps({"refresh": pair["refresh"]}).encode()
+        for client in (second, first):  # neither waits for the other
+            client.send(post("/api/token/refresh/", body, JSON))
+        successors = {json.loads(client.read().body)["refresh"] for client in (first, second)}
+        assert len(successors) == 1
+        status, _ = ask_json(second, "/api/token/refresh/", {"refresh": successors.pop()})
+        assert status == 200
+
+
+def test_s55_who_stole_a_refresh_token_and_who_owned_it_are_both_out(plane: Plane) -> None:
+    with client_of_each(plane) as (owner, thief):
+        _, pair = ask_json(owner, "/api/token/", {"username": "alice", "password": "alice-password"})
+        status, renewed = ask_json(owner, "/api/token/refresh/", {"refresh": pair["refresh"]})
+        assert status == 200
+        time.sleep(2.5)  # the grace time ends
+        status, refusal = ask_json(thief, "/api/token/refresh/", {"refresh": pair["refresh"]})
+        assert (status, refusal["detail"]) == (401, "Token is blacklisted")
+        status, _ = ask_json(owner, "/api/token/refresh/", {"refresh": renewed["refresh"]})
+        assert status == 401
+        request = get("/users/x", b"Authorization: Bearer " + renewed["access"].encode())
+        ended = time.monotonic() + 3
+        while plane.ask(request).status == 200:
+            assert time.monotonic() < ended
+
+
 def test_s55_login_at_one_refresh_at_the_other_and_spent_at_both(plane: Plane) -> None:
     with client_of_each(plane) as (first, second):
         status, pair = ask_json(first, "/api/token/", {"username": "alice", "password": "alice-password"})
@@ -239,6 +267,7 @@ def test_s55_login_at_one_refresh_at_the_other_and_spent_at_both(plane: Plane) -
         assert second.read().status == 200
         status, _ = ask_json(second, "/api/token/refresh/", {"refresh": pair["refresh"]})
         assert status == 200
+        time.sleep(2.5)  # the grace time ends
         status, refusal = ask_json(first, "/api/token/refresh/", {"refresh": pair["refresh"]})
         assert (status, refusal["code"]) == (401, "token_not_valid")
 

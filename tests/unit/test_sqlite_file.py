@@ -38,7 +38,7 @@ async def open_file(path: Path) -> AsyncIterator[OpenFile]:
     async def open_one(busy_timeout: float = 2.0) -> SqliteFile:
         file = SqliteFile.open(path, busy_timeout=busy_timeout)
         opened.append(file)
-        await file.prepare(NOTES)
+        await file.prepare("notes", [NOTES])
         return file
 
     yield open_one
@@ -119,7 +119,7 @@ async def test_an_empty_file_that_is_there_is_used_and_keeps_its_mode(path: Path
 @pytest.mark.parametrize("name", ["a b", "a?mode=ro", "a#b", "a%20b", "ä", ":memory:", "file:x"])
 async def test_any_file_name_means_that_file(tmp_path: Path, name: str) -> None:
     file = SqliteFile.open(tmp_path / name)
-    await file.prepare(NOTES)
+    await file.prepare("notes", [NOTES])
     await file.close()
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
@@ -128,7 +128,7 @@ async def test_a_relative_path_survives_a_change_of_directory(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     file = SqliteFile.open("gateway.sqlite3")
     monkeypatch.chdir("/")
-    await file.prepare(NOTES)
+    await file.prepare("notes", [NOTES])
     await file.close()
     assert (tmp_path / "gateway.sqlite3").exists()
 
@@ -147,7 +147,7 @@ async def test_settings_of_the_connection(open_file: OpenFile) -> None:
 async def test_prepare_may_be_run_again(open_file: OpenFile) -> None:
     file = await open_file()
     await file.write(insert("a"))
-    await file.prepare(NOTES)
+    await file.prepare("notes", [NOTES])
     assert await file.read(notes) == ["a"]
 
 
@@ -157,7 +157,7 @@ def test_processes_that_start_at_once_on_a_new_file_all_get_it(path: Path) -> No
         "from gateway.sqlite_file import SqliteFile\n"
         "async def main():\n"
         "    file = SqliteFile.open(sys.argv[1])\n"
-        "    await file.prepare(['CREATE TABLE IF NOT EXISTS notes (text TEXT NOT NULL UNIQUE)'])\n"
+        "    await file.prepare('notes', [['CREATE TABLE notes (text TEXT NOT NULL UNIQUE)']])\n"
         "    await file.close()\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
@@ -228,7 +228,7 @@ async def test_one_handle_serves_one_event_loop_after_another(path: Path) -> Non
 
     def run_elsewhere() -> list[str]:
         async def use() -> list[str]:
-            await file.prepare(NOTES)
+            await file.prepare("notes", [NOTES])
             await file.write(insert("a"))
             return await file.read(notes)
 
@@ -362,10 +362,55 @@ async def test_another_programs_database_is_refused_and_left_as_it_is(path: Path
 async def test_a_newer_format_is_refused(path: Path, open_file: OpenFile) -> None:
     await (await open_file()).close()
     other = sqlite3.connect(path)
-    other.execute("PRAGMA user_version = 2")
+    other.execute("PRAGMA user_version = 3")
     other.close()
-    expected = f"{path} was made by a newer gateway (format 2, this one knows 1); upgrade this gateway."
+    expected = f"{path} was made by a newer gateway (format 3, this one knows 2); upgrade this gateway."
     assert await refusal_of(path) == expected
+
+
+async def test_migrations_run_once_each_and_in_their_order(path: Path, open_file: OpenFile) -> None:
+    file = await open_file()
+    await file.prepare("words", [["CREATE TABLE words (word TEXT)"]])
+    steps = [["CREATE TABLE words (word TEXT)"], ["INSERT INTO words VALUES ('a')", "INSERT INTO words VALUES ('b')"]]
+    await file.prepare("words", steps)
+    await file.prepare("words", steps)
+    other = await open_file()
+    await other.prepare("words", [*steps, ["DELETE FROM words WHERE word = 'a'"]])
+    assert await file.read(lambda connection: connection.execute("SELECT word FROM words").fetchall()) == [("b",)]
+
+
+async def test_a_migration_that_fails_leaves_everything_as_it_was(open_file: OpenFile) -> None:
+    file = await open_file()
+    await file.prepare("words", [["CREATE TABLE words (word TEXT)"]])
+    bad = [["CREATE TABLE words (word TEXT)"], ["INSERT INTO words VALUES ('a')", "INSERT INTO nowhere VALUES (1)"]]
+    with pytest.raises(StoreUnavailable):
+        await file.prepare("words", bad)
+    assert await file.read(lambda connection: connection.execute("SELECT word FROM words").fetchall()) == []
+    await file.prepare("words", [bad[0], ["INSERT INTO words VALUES ('a')"]])
+
+
+async def test_tables_of_a_newer_gateway_are_refused(path: Path, open_file: OpenFile) -> None:
+    file = await open_file()
+    await file.prepare("words", [[], []])
+    with pytest.raises(StoreUnavailable) as caught:
+        await file.prepare("words", [[]])
+    assert str(caught.value) == (
+        f"{path} was made by a newer gateway (words of version 2, this one knows 1); upgrade this gateway."
+    )
+
+
+async def test_a_file_of_the_first_format_is_taken_up_and_marked_for_older_gateways(
+    path: Path, open_file: OpenFile
+) -> None:
+    old = sqlite3.connect(path)
+    old.executescript(
+        "CREATE TABLE notes (text TEXT NOT NULL UNIQUE); INSERT INTO notes VALUES ('old');"
+        "PRAGMA application_id = 0x534A4757; PRAGMA user_version = 1;"
+    )
+    old.close()
+    file = await open_file()
+    assert await file.read(notes) == ["old"]
+    assert await file.read(lambda connection: connection.execute("PRAGMA user_version").fetchone()) == (2,)
 
 
 async def test_a_damaged_database_is_refused(path: Path, open_file: OpenFile) -> None:
@@ -466,7 +511,7 @@ async def test_a_file_put_in_its_place_is_refused_until_a_restart_which_finds_it
     path: Path, open_file: OpenFile, tmp_path: Path
 ) -> None:
     replacement = SqliteFile.open(tmp_path / "replacement")
-    await replacement.prepare(NOTES)
+    await replacement.prepare("notes", [NOTES])
     await replacement.write(insert("new"))
     await replacement.close()
 
@@ -532,7 +577,7 @@ def sqlite_threads() -> set[threading.Thread]:
 async def test_closing_ends_the_thread_and_empties_the_wal(path: Path) -> None:
     before = sqlite_threads()
     file = SqliteFile.open(path)
-    await file.prepare(NOTES)
+    await file.prepare("notes", [NOTES])
     await file.write(insert("a"))
     (ours,) = sqlite_threads() - before
     await file.close()

@@ -44,6 +44,3 @@ class Login:
         metadata=doc("Further members of the log-in answer: name → user attribute, or a mapping of such."),
     )
     compat: Compat = field(default=Compat.V5, metadata=doc("SimpleJWT release that the clients expect: 5 or 3.3."))
-    logout_revokes_access: bool = field(
-        default=False, metadata=doc("A log-out also ends the access tokens of its session; SimpleJWT lets them live.")
-    )

@@ -88,8 +88,12 @@ class Tokens:
     )
     access_lifetime: float = field(default=300.0, metadata=doc("Life of an access token.", minimum=1))
     refresh_lifetime: float = field(default=86400.0, metadata=doc("Life of a refresh token.", minimum=1))
+    access_jitter_percent: int = field(
+        default=0,
+        metadata=doc("An access token ends up to this share of its life earlier, at random.", minimum=0, maximum=5),
+    )
     rotate_refresh_tokens: bool = field(
-        default=False, metadata=doc("A refresh gives a new refresh token and spends the old one.")
+        default=False, metadata=doc("A refresh gives a new refresh token, too, and spends the old one.")
     )
     audience: tuple[str, ...] = field(
         default=(), metadata=doc("aud of issued tokens; a token must name one of them when set.")

@@ -11,7 +11,13 @@ from gateway.types import Access, Principal
 
 def somebody(*roles: str) -> Principal:
     return Principal(
-        user_id="1", token_id="t", session_id=None, expires_at=0.0, roles=frozenset(roles), identity=b"X-User-Id: 1"
+        user_id="1",
+        token_id="t",
+        session_id=None,
+        issued_at=0,
+        expires_at=0.0,
+        roles=frozenset(roles),
+        identity=b"X-User-Id: 1",
     )
 
 

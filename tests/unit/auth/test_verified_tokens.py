@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.auth.verified_tokens import VerifiedTokens
-from gateway.types import Principal
+from gateway.types import Principal, User
 
 
 def principal(user_id: str) -> Principal:
-    return Principal(user_id=user_id, token_id="t", session_id=None, expires_at=0.0, roles=frozenset(), identity=b"")
+    return Principal(
+        user_id=user_id, token_id="t", session_id=None, issued_at=0, expires_at=0.0, roles=frozenset(), identity=b""
+    )
 
 
 def keep(tokens: VerifiedTokens, token: bytes, user_id: str = "1") -> Principal:
@@ -104,27 +106,32 @@ def test_s43_whatever_happens_only_what_stands_is_found(steps: list[tuple[str, i
         assert len(tokens) <= max(2, max_tokens)
 
 
-def test_users_of_kept_tokens_are_known_until_they_change() -> None:
+def user(user_id: str) -> User:
+    return User(id=user_id, username="u", email="", roles=(), is_active=True)
+
+
+def test_users_that_were_looked_up_are_known_until_they_change() -> None:
     tokens = VerifiedTokens(max_tokens=10)
     for user_id in ("1", "2"):
-        keep(tokens, user_id.encode(), user_id)
-    assert (tokens.has_user("1"), tokens.has_user("2"), tokens.has_user("3")) == (True, True, False)
+        tokens.learn(user(user_id), epoch=tokens.epoch)
+    assert (tokens.user("1"), tokens.user("2"), tokens.user("3")) == (user("1"), user("2"), None)
     tokens.forget_users({"1"})
-    assert (tokens.has_user("1"), tokens.has_user("2")) == (False, True)
+    assert (tokens.user("1"), tokens.user("2")) == (None, user("2"))
     tokens.clear()
-    assert not tokens.has_user("2")
+    assert tokens.user("2") is None
 
 
-def test_a_user_of_a_token_that_came_too_late_is_not_known() -> None:
+def test_a_user_who_was_looked_up_before_a_change_is_not_known() -> None:
     tokens = VerifiedTokens(max_tokens=10)
     before = tokens.epoch
     tokens.forget_users({"2"})
-    tokens.put(b"t", principal("1"), epoch=before)
-    assert not tokens.has_user("1")
+    tokens.learn(user("1"), epoch=before)
+    assert tokens.user("1") is None
 
 
 def test_s83_the_memory_of_users_is_bounded() -> None:
     tokens = VerifiedTokens(max_tokens=10)
     for number in range(1000):
-        keep(tokens, b"%d" % number, str(number))
-        assert sum(tokens.has_user(str(other)) for other in range(number + 1)) <= 10
+        tokens.learn(user(str(number)), epoch=tokens.epoch)
+        assert tokens.user(str(number)) is not None
+        assert sum(tokens.user(str(other)) is not None for other in range(number + 1)) <= 10

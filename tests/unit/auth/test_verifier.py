@@ -53,6 +53,7 @@ def verifier(
         user_id_claim="user_id",
         token_type_claim="token_type",
         jti_claim=jti_claim,
+        session_claim="sid",
     )
 
 

@@ -51,7 +51,7 @@ class World:
         await self._state.__aexit__(None, None, None)
 
     def token(self) -> bytes:
-        return self.issuer.pair(ALICE, NOW).access.encode()
+        return self.issuer.pair(ALICE, session_id="s", token_id="t", now=NOW, ends_at=float("inf")).access.encode()
 
     def recognise(self, field: bytes, policy: RoutePolicy = REQUIRED, *, now: float = NOW) -> Principal:
         principal = self.admission.recognise(policy, [field], now)

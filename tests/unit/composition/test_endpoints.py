@@ -12,6 +12,7 @@ from gateway.auth.revocation import RevocationList
 from gateway.composition.endpoints import build_endpoints, build_hashing
 from gateway.composition.state import open_state, open_users
 from gateway.composition.tokens import build_issuer, build_verifier, keyring_of
+from gateway.types import TokenReference
 from tests.unit.composition.documents import KEY, document_with
 from tests.unit.metering import new_meters
 
@@ -110,14 +111,25 @@ async def test_old_clients_get_what_they_know(connect: Connect) -> None:
     assert claims(pair["access"])["user_id"] == 1
 
 
-@pytest.mark.parametrize("ends_session", [False, True])
-async def test_s57_a_log_out_ends_the_session_where_that_is_configured(connect: Connect, ends_session: bool) -> None:
+async def test_s57_a_log_out_ends_the_session(connect: Connect) -> None:
     revocations = RevocationList()
-    login = f"{{logout_revokes_access: {str(ends_session).lower()}}}"
-    client = await connect(revocations, login=login)
+    client = await connect(revocations)
     pair = await (await client.post("/api/token/", json=ALICE)).json()
     assert (await client.post("/api/token/blacklist/", json={"refresh": pair["refresh"]})).status == 200
-    assert revocations.is_revoked("", claims(pair["access"])["sid"]) is ends_session
+    session_id = claims(pair["access"])["sid"]
+    assert revocations.is_revoked(TokenReference(token_id="", session_id=session_id, user_id="", issued_at=2**33))
+
+
+async def test_s56_sessions_are_as_they_are_configured(connect: Connect) -> None:
+    client = await connect(
+        tokens="{signing_key: {env: KEY}, rotate_refresh_tokens: true, access_jitter_percent: 5}",
+        sessions="{rotation_grace: 0s, lifetime: 200s, idle_timeout: 1h}",
+    )
+    pair = await (await client.post("/api/token/", json=ALICE)).json()
+    assert claims(pair["refresh"])["exp"] - claims(pair["refresh"])["iat"] == 200
+    refresh = {"refresh": pair["refresh"]}
+    answers = [(await client.post("/api/token/refresh/", json=refresh)).status for _ in range(2)]
+    assert answers == [200, 401]
 
 
 async def statuses_of_guesses(client: TestClient[Any, Any], *addresses: str) -> list[int]:

@@ -64,7 +64,9 @@ def table(tables: list[Table], routes: str, **sections: str) -> Table:
 
 
 def principal(*roles: str) -> Principal:
-    return Principal(user_id="7", token_id="t", session_id=None, expires_at=0, roles=frozenset(roles), identity=b"")
+    return Principal(
+        user_id="7", token_id="t", session_id=None, issued_at=0, expires_at=0, roles=frozenset(roles), identity=b""
+    )
 
 
 async def test_defaults_of_a_route(tables: list[Table]) -> None:

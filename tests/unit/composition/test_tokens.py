@@ -24,7 +24,9 @@ ROUNDABOUT = (
 def issued(document: Document) -> tuple[Claims, Claims]:
     """The claims of a pair of tokens, as the verifier of the same configuration has them."""
     keyring = keyring_of(document)
-    pair = build_issuer(document.config, keyring).pair(ALICE, NOW)
+    pair = build_issuer(document.config, keyring).pair(
+        ALICE, session_id="s", token_id="t", now=NOW, ends_at=float("inf")
+    )
     verifier = build_verifier(document.config, keyring)
     return verifier.decode(pair.access.encode(), NOW), verifier.decode(pair.refresh.encode(), NOW)
 
@@ -54,7 +56,11 @@ def test_the_verifier_asks_for_what_the_issuer_gives() -> None:
     claims, _ = issued(document)
     verifier.require(claims, "access")
     assert (verifier.user_id(claims), verifier.token_id(claims)) == ("7", claims["id"])
-    token = build_issuer(document.config, keyring).pair(ALICE, NOW).access.encode()
+    token = (
+        build_issuer(document.config, keyring)
+        .pair(ALICE, session_id="s", token_id="t", now=NOW, ends_at=float("inf"))
+        .access.encode()
+    )
     assert verifier.decode(token, NOW + 14.5), "within the leeway"
     with pytest.raises(Refused) as refused:
         verifier.decode(token, NOW + 16)

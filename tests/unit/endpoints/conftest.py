@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
 def make_plane(tmp_path: Path) -> Iterator[Callable[..., Plane]]:
     """Control planes of a test's own; keywords that `Plane` does not have are endpoint settings."""
     planes: list[Plane] = []
-    own = {"access_lifetime", "leeway", "login_attribute", "hash_workers", "hash_queue", "store_class"}
+    own = {each.name for each in dataclasses.fields(Plane)}
 
     def make(**options: Any) -> Plane:
         folder = tmp_path / str(len(planes))

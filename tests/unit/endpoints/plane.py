@@ -12,11 +12,12 @@ import aiohttp
 import jwt
 from aiohttp import web
 
-from gateway.auth.issuer import IssuedClaims, TokenIssuer
+from gateway.auth.issuer import IssuedClaims, Lifetimes, TokenIssuer
 from gateway.auth.keyring import Keyring
 from gateway.auth.keys import build_key
 from gateway.auth.passwords import PasswordHasher
 from gateway.auth.revocation import RevocationList
+from gateway.auth.sessions import SessionRules
 from gateway.auth.verifier import TokenVerifier
 from gateway.endpoints.application import EndpointSettings, build_application
 from gateway.endpoints.connection import Connection
@@ -24,7 +25,7 @@ from gateway.endpoints.hashing import HashingPool
 from gateway.observability.audit import AuditLog
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import Secret, User
+from gateway.types import Secret, TokenReference, User
 from gateway.users.sqlite import SqliteUserDirectory
 from tests.unit.metering import new_meters
 
@@ -82,6 +83,10 @@ class Neighbours:
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
     access_lifetime: float = 300
+    rotates: bool = False
+    rotation_grace: float = 30
+    idle_timeout: float | None = None
+    session_lifetime: float | None = None
     leeway: float = 0.0
     login_attribute: Any = "username"
     hash_workers: int = 2
@@ -90,6 +95,13 @@ class Neighbours:
 
     def __post_init__(self) -> None:
         self.clock = Clock()
+        self.lifetimes = Lifetimes(access=self.access_lifetime, refresh=86400)
+        self.rules = SessionRules(
+            rotates=self.rotates,
+            rotation_grace=self.rotation_grace,
+            idle_timeout=self.idle_timeout,
+            lifetime=self.session_lifetime,
+        )
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1)
         self.revocations = RevocationList()
         self.users: dict[str, User] = {}
@@ -127,11 +139,11 @@ class Neighbours:
                 user_id_claim="user_id",
                 token_type_claim="token_type",
                 jti_claim="jti",
+                session_claim="sid",
             ),
             issuer=TokenIssuer(
                 **parties,
-                access_lifetime=self.access_lifetime,
-                refresh_lifetime=86400,
+                lifetimes=self.lifetimes,
                 names=IssuedClaims(
                     user_id="user_id",
                     token_type="token_type",
@@ -142,8 +154,10 @@ class Neighbours:
                 ),
             ),
             revocations=self.revocations,
-            settings=EndpointSettings(**({"session_lifetime": 86400, "leeway": self.leeway} | PATHS | self.settings)),
             audit=AuditLog(clock=self.clock, meter=new_meters().auth()),
+            settings=EndpointSettings(
+                sessions=self.rules, lifetimes=self.lifetimes, leeway=self.leeway, **(PATHS | self.settings)
+            ),
             clock=self.clock,
         )
 
@@ -245,3 +259,15 @@ class Plane(Neighbours):
         }
         payload.pop(without, None)
         return jwt.encode(payload, key, "HS256")
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    return dict(jwt.decode(token, options={"verify_signature": False}))
+
+
+def reference_of(token: str) -> TokenReference:
+    """What a revocation can name of a token that the gateway issued."""
+    claims = claims_of(token)
+    return TokenReference(
+        token_id=claims["jti"], session_id=claims["sid"], user_id=claims["user_id"], issued_at=claims["iat"]
+    )

@@ -6,16 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import jwt
 import pytest
 
+from gateway.auth.sessions import session_id_for
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import RevokedKind
-from tests.unit.endpoints.plane import NOW, Plane
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    return dict(jwt.decode(token, options={"verify_signature": False}))
+from gateway.types import IssuedToken
+from tests.unit.endpoints.plane import NOW, Plane, claims_of, reference_of
 
 
 def fault(text: str) -> dict[str, str]:
@@ -30,29 +26,34 @@ def test_s57_log_out_ends_the_refresh_token(make_plane: Callable[..., Plane]) ->
     again = plane.ask("blacklist/", {"refresh": pair["refresh"]})
     assert (again.status, again.json, again.challenge) == (401, fault("Token is blacklisted"), 'Bearer realm="api"')
     assert plane.ask("refresh/", {"refresh": pair["refresh"]}).json == fault("Token is blacklisted")
-    claims = claims_of(pair["refresh"])
-    assert plane.revocations.is_revoked(claims["jti"], None)
-    assert plane.run(plane.store.is_revoked(RevokedKind.TOKEN, claims["jti"]))
 
 
-def test_the_access_token_lives_on(make_plane: Callable[..., Plane]) -> None:
+def test_s57_the_whole_session_ends_and_no_other(make_plane: Callable[..., Plane]) -> None:
     plane = make_plane()
-    pair = plane.login()
-    plane.ask("blacklist/", {"refresh": pair["refresh"]})
-    access = claims_of(pair["access"])
-    assert not plane.revocations.is_revoked(access["jti"], access["sid"])
-
-
-def test_s57_by_option_the_whole_session_ends(make_plane: Callable[..., Plane]) -> None:
-    plane = make_plane(logout_revokes_access=True)
     pair, other = plane.login(), plane.login()
     assert plane.ask("blacklist/", {"refresh": pair["refresh"]}).status == 200
-    access = claims_of(pair["access"])
-    assert plane.revocations.is_revoked(None, access["sid"])
-    assert plane.run(plane.store.is_revoked(RevokedKind.SESSION, access["sid"]))
-    assert not plane.revocations.is_revoked(None, claims_of(other["access"])["sid"])
-    assert plane.ask("blacklist/", {"refresh": pair["refresh"]}).json == fault("Token is blacklisted")
-    assert plane.ask("blacklist/", {"refresh": plane.token()}).status == 200
+    for token in pair.values():
+        assert plane.revocations.is_revoked(reference_of(token))
+        assert plane.run(plane.store.is_revoked(reference_of(token)))
+    assert not plane.revocations.is_revoked(reference_of(other["access"]))
+    assert plane.run(plane.store.find_session(claims_of(pair["access"])["sid"])) is None
+    assert plane.run(plane.store.find_session(claims_of(other["access"])["sid"])) is not None
+
+
+def test_s57_an_access_token_that_was_refreshed_ends_too(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane()
+    for refresh in (plane.login()["refresh"], plane.token(user_id=plane.users["alice"].id)):
+        access = plane.ask("refresh/", {"refresh": refresh}).json["access"]
+        assert plane.ask("blacklist/", {"refresh": refresh}).status == 200
+        assert plane.revocations.is_revoked(reference_of(access))
+
+
+def test_a_spent_token_is_answered_as_by_the_library_but_its_owner_is_out(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane(rotates=True)
+    spent = plane.login()["refresh"]
+    successor = plane.ask("refresh/", {"refresh": spent}).json["refresh"]
+    assert plane.ask("blacklist/", {"refresh": spent}).json == fault("Token is blacklisted")
+    assert plane.ask("refresh/", {"refresh": successor}).json == fault("Token is blacklisted")
 
 
 @pytest.mark.parametrize("claims", [{"user_id": "999"}, {"user_id": "abc"}, {"without": "user_id"}, {"foreign": 1}])
@@ -80,8 +81,8 @@ def test_s37_bad_tokens(plane: Plane, claims: dict[str, Any], text: str) -> None
 class LateStore(SqliteStateStore):
     """Its answers arrive late enough for all of several parallel requests to have asked before one has recorded."""
 
-    async def is_revoked(self, kind: RevokedKind, revoked_id: str) -> bool:
-        answer = await super().is_revoked(kind, revoked_id)
+    async def is_revoked(self, token: IssuedToken) -> bool:
+        answer = await super().is_revoked(token)
         await asyncio.sleep(0.05)
         return answer
 
@@ -111,4 +112,5 @@ def test_s86_log_outs_are_on_record(plane: Plane, caplog: pytest.LogCaptureFixtu
         ("logout_succeeded", None, "7"),
         ("logout_refused", "token_revoked", "7"),
     ]
+    assert {r["session"] for r in records} == {session_id_for(claims_of(token)["jti"])}
     assert token not in caplog.text

@@ -1,23 +1,21 @@
 """Contract §4, and §13 where the library fails."""
 
 import asyncio
+import dataclasses
 import json
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
-import jwt
 import pytest
 
+from gateway.auth.sessions import session_id_for
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import RevokedKind
-from tests.unit.endpoints.plane import NOW, Plane
+from gateway.types import RevokedKind, Session
+from tests.unit.endpoints.plane import JSON, NOW, Plane, claims_of, reference_of
 
 NO_ACCOUNT = {"detail": "No active account found for the given token."}
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    return dict(jwt.decode(token, options={"verify_signature": False}))
 
 
 def fault(text: str) -> dict[str, str]:
@@ -146,8 +144,8 @@ def test_a_revocation_of_another_worker_counts(make_plane: Callable[..., Plane])
         assert plane.ask("refresh/", {"refresh": refresh}).json == fault("Token is blacklisted")
 
 
-def test_s55_rotation_spends_the_token(make_plane: Callable[..., Plane]) -> None:
-    plane = make_plane(rotate_refresh_tokens=True)
+def test_s55_rotation_gives_a_successor_of_the_same_session(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane(rotates=True)
     old = plane.login()["refresh"]
     answer = plane.ask("refresh/", {"refresh": old})
     assert answer.status == 200
@@ -155,82 +153,215 @@ def test_s55_rotation_spends_the_token(make_plane: Callable[..., Plane]) -> None
     before, after = claims_of(old), claims_of(answer.json["refresh"])
     assert after["sid"] == before["sid"]
     assert after["jti"] != before["jti"]
-    assert plane.revocations.is_revoked(before["jti"], None)
-    assert plane.run(plane.store.is_revoked(RevokedKind.TOKEN, before["jti"]))
     assert plane.ask("refresh/", {"refresh": answer.json["refresh"]}).status == 200
 
 
 class LateStore(SqliteStateStore):
     """Its answers arrive late enough for all of several parallel requests to have asked before one has recorded."""
 
-    async def is_revoked(self, kind: RevokedKind, revoked_id: str) -> bool:
-        answer = await super().is_revoked(kind, revoked_id)
+    async def find_session(self, session_id: str) -> Session | None:
+        answer = await super().find_session(session_id)
         await asyncio.sleep(0.05)
         return answer
 
 
+@pytest.mark.parametrize("origin", ["ours", "another issuer's"])
 @pytest.mark.parametrize("store_class", [SqliteStateStore, LateStore])
-def test_s55_of_parallel_refreshes_exactly_one_wins(
-    make_plane: Callable[..., Plane], store_class: type[SqliteStateStore]
+def test_s55_parallel_refreshes_get_the_same_successor(
+    make_plane: Callable[..., Plane], store_class: type[SqliteStateStore], origin: str
 ) -> None:
-    plane = make_plane(rotate_refresh_tokens=True, store_class=store_class)
-    refresh = plane.login()["refresh"]
+    plane = make_plane(rotates=True, store_class=store_class)
+    user_id = plane.users["alice"].id
+    refresh = plane.login()["refresh"] if origin == "ours" else plane.token(user_id=user_id)
     answers = plane.ask_at_once("refresh/", [{"refresh": refresh}] * 8)
-    assert sorted(answer.status for answer in answers) == [200] + [401] * 7
-    assert all(answer.json == fault("Token is blacklisted") for answer in answers if answer.status == 401)
+    assert [answer.status for answer in answers] == [200] * 8
+    assert len({answer.json["refresh"] for answer in answers}) == 1
+    assert len({claims_of(answer.json["access"])["jti"] for answer in answers}) == 8
+    assert plane.ask("refresh/", {"refresh": answers[0].json["refresh"]}).status == 200
+
+
+def test_s55_the_last_spent_token_gives_the_same_successor_within_the_grace_time(
+    make_plane: Callable[..., Plane],
+) -> None:
+    plane = make_plane(rotates=True, rotation_grace=30)
+    old = plane.login()["refresh"]
+    successor = plane.ask("refresh/", {"refresh": old}).json["refresh"]
+    plane.clock.now += 29
+    assert plane.ask("refresh/", {"refresh": old}).json["refresh"] == successor
+    plane.clock.now += 1
+    assert plane.ask("refresh/", {"refresh": old}).json == fault("Token is blacklisted")
 
 
 def test_s55_reuse_of_a_spent_token_ends_the_session(
     make_plane: Callable[..., Plane], caplog: pytest.LogCaptureFixture
 ) -> None:
-    plane = make_plane(rotate_refresh_tokens=True)
-    old, other = plane.login()["refresh"], plane.login()["refresh"]
-    successor = plane.ask("refresh/", {"refresh": old}).json["refresh"]
-    sid = claims_of(old)["sid"]
-    assert not plane.revocations.is_revoked(None, sid)
-    assert plane.ask("refresh/", {"refresh": old}).json == fault("Token is blacklisted")
-    assert plane.revocations.is_revoked(None, sid)
-    assert plane.run(plane.store.is_revoked(RevokedKind.SESSION, sid))
-    assert plane.ask("refresh/", {"refresh": successor}).json == fault("Token is blacklisted")
-    assert plane.ask("refresh/", {"refresh": other}).status == 200
-    events = [json.loads(r.getMessage())["event"] for r in caplog.records if r.name == "gateway.audit"]
-    assert events.count("session_revoked") == 1
+    plane = make_plane(rotates=True, rotation_grace=0)
+    (old, other) = (plane.login() for _ in range(2))
+    successor = plane.ask("refresh/", {"refresh": old["refresh"]}).json["refresh"]
+    assert not plane.revocations.is_revoked(reference_of(old["access"]))
+    assert plane.ask("refresh/", {"refresh": old["refresh"]}).json == fault("Token is blacklisted")
+    assert plane.revocations.is_revoked(reference_of(old["access"]))
+    assert plane.run(plane.store.is_revoked(reference_of(old["access"])))
+    for token in (successor, old["refresh"]):
+        assert plane.ask("refresh/", {"refresh": token}).json == fault("Token is blacklisted")
+    assert plane.ask("refresh/", {"refresh": other["refresh"]}).status == 200
+    records = [json.loads(r.getMessage()) for r in caplog.records if r.name == "gateway.audit"]
+    (revoked,) = [record for record in records if record["event"] == "session_revoked"]
+    assert revoked["reason"] == "refresh_token_reused"
+    assert revoked["session"] == claims_of(successor)["sid"]
+
+
+def test_s55_only_the_last_spent_token_has_a_grace_time(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane(rotates=True)
+    first = plane.login()["refresh"]
+    second = plane.ask("refresh/", {"refresh": first}).json["refresh"]
+    third = plane.ask("refresh/", {"refresh": second}).json["refresh"]
+    assert plane.ask("refresh/", {"refresh": second}).json["refresh"] == third
+    assert plane.ask("refresh/", {"refresh": first}).json == fault("Token is blacklisted")
+    assert plane.ask("refresh/", {"refresh": third}).json == fault("Token is blacklisted")
 
 
 def test_s58_revocations_end_with_the_last_token_they_concern(make_plane: Callable[..., Plane]) -> None:
-    plane = make_plane(rotate_refresh_tokens=True, leeway=10.0)
+    plane = make_plane(rotates=True, rotation_grace=0, leeway=10.0)
     old = plane.login()["refresh"]
     plane.ask("refresh/", {"refresh": old})
     plane.ask("refresh/", {"refresh": old})
     recorded = plane.run(plane.store.revocations_since(0)).revocations
-    assert {(r.kind, r.expires_at) for r in recorded} == {
-        (RevokedKind.TOKEN, claims_of(old)["exp"] + 10),
-        (RevokedKind.SESSION, NOW + 86400 + 11),
-    }
+    assert {(r.kind, r.expires_at) for r in recorded} == {(RevokedKind.SESSION, NOW + 86400 + 11)}
 
 
-def test_without_rotation_a_token_of_before_the_log_out_ends_nothing(make_plane: Callable[..., Plane]) -> None:
-    """Nothing was stolen: another tab has not heard of the log-out, and that never revokes access tokens."""
+def test_a_session_is_on_record_from_its_log_in_to_its_last_use(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane(rotates=True, leeway=10.0)
+    old = plane.login()["refresh"]
+    opened = plane.run(plane.store.find_session(claims_of(old)["sid"]))
+    assert opened == Session(
+        id=claims_of(old)["sid"],
+        user_id=plane.users["alice"].id,
+        token_id=claims_of(old)["jti"],
+        parent_id=None,
+        rotated_at=NOW,
+        created_at=NOW,
+        last_used_at=NOW,
+        expires_at=NOW + 86400 + 11,
+        address="127.0.0.1",
+        user_agent=opened.user_agent if opened else "",
+    )
+    assert "aiohttp" in opened.user_agent
+    plane.clock.now += 100
+    answer = plane.ask("refresh/", {"refresh": old}, fields={**JSON, "User-Agent": "a\xe9" + "b" * 300})
+    successor = claims_of(answer.json["refresh"])
+    assert plane.run(plane.store.find_session(opened.id)) == dataclasses.replace(
+        opened,
+        token_id=successor["jti"],
+        parent_id=opened.token_id,
+        rotated_at=NOW + 100,
+        last_used_at=NOW + 100,
+        expires_at=NOW + 86400 + 111,
+        user_agent="a?" + "b" * 253,
+    )
+
+
+def test_without_rotation_a_session_has_one_refresh_token_to_its_end(make_plane: Callable[..., Plane]) -> None:
     plane = make_plane()
     refresh = plane.login()["refresh"]
-    assert plane.ask("blacklist/", {"refresh": refresh}).status == 200
-    assert plane.ask("refresh/", {"refresh": refresh}).json == fault("Token is blacklisted")
-    assert not plane.revocations.is_revoked(None, claims_of(refresh)["sid"])
+    plane.clock.now += 86_300
+    assert [list(plane.ask("refresh/", {"refresh": refresh}).json) for _ in range(2)] == [["access"]] * 2
+    session = plane.run(plane.store.find_session(claims_of(refresh)["sid"]))
+    assert session is not None
+    assert (session.token_id, session.parent_id) == (claims_of(refresh)["jti"], None)
+    assert (session.last_used_at, session.expires_at) == (NOW + 86_300, NOW + 86_601)  # the access token's end
 
 
-def test_a_spent_token_without_a_session_ends_nothing_else(make_plane: Callable[..., Plane]) -> None:
-    plane = make_plane(rotate_refresh_tokens=True)
-    token = plane.token()
-    assert plane.ask("refresh/", {"refresh": token}).status == 200
-    assert plane.ask("refresh/", {"refresh": token}).json == fault("Token is blacklisted")
-    assert len(plane.run(plane.store.revocations_since(0)).revocations) == 1
+def test_s56_a_session_that_idles_for_too_long_is_over(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane(rotates=True, idle_timeout=100)
+    refresh = plane.login()["refresh"]
+    for _ in range(3):
+        plane.clock.now += 99
+        refresh = plane.ask("refresh/", {"refresh": refresh}).json["refresh"]
+    plane.clock.now += 100.5
+    assert plane.ask("refresh/", {"refresh": refresh}).json == fault("Token is expired")
 
 
-@pytest.mark.parametrize("sid", [5, "", None, ["x"]])
-def test_a_session_id_of_another_shape_is_none(make_plane: Callable[..., Plane], sid: object) -> None:
-    plane = make_plane(rotate_refresh_tokens=True)
-    token = plane.token(sid=sid)
-    assert [plane.ask("refresh/", {"refresh": token}).status for _ in range(2)] == [200, 401]
+def test_s56_a_session_and_its_tokens_end_with_its_lifetime_whatever_is_refreshed(
+    make_plane: Callable[..., Plane],
+) -> None:
+    plane = make_plane(rotates=True, session_lifetime=1000)
+    pair = plane.login()
+    assert claims_of(pair["refresh"])["exp"] == NOW + 1000
+    for _ in range(3):
+        plane.clock.now += 300
+        pair = plane.ask("refresh/", {"refresh": pair["refresh"]}).json
+    assert [claims_of(token)["exp"] for token in pair.values()] == [NOW + 1000] * 2
+    plane.clock.now += 100
+    assert plane.ask("refresh/", {"refresh": pair["refresh"]}).json == fault("Token is expired")
+
+
+@pytest.mark.parametrize("sid", [5, "", None, ["x"], ...])
+def test_a_token_without_a_session_gets_one(make_plane: Callable[..., Plane], sid: object) -> None:
+    plane = make_plane(rotates=True, rotation_grace=0)
+    token = plane.token(user_id=plane.users["alice"].id, **({} if sid is ... else {"sid": sid}))
+    answer = plane.ask("refresh/", {"refresh": token}).json
+    session_id = session_id_for(claims_of(token)["jti"])
+    assert [claims_of(each)["sid"] for each in answer.values()] == [session_id] * 2
+    assert plane.ask("refresh/", {"refresh": token}).status == 401
+    assert plane.ask("refresh/", {"refresh": answer["refresh"]}).status == 401
+
+
+def test_a_session_whose_row_is_lost_goes_on(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane(rotates=True)
+    refresh = plane.login()["refresh"]
+    plane.run(plane.file.write(lambda connection: connection.execute("DELETE FROM sessions") and None))
+    successor = plane.ask("refresh/", {"refresh": refresh}).json["refresh"]
+    assert plane.ask("refresh/", {"refresh": refresh}).json["refresh"] == successor
+
+
+def test_s56_a_new_password_ends_what_was_there_before(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane()
+    plane.clock.now = time.time() - 10
+    refresh = plane.login()["refresh"]
+    plane.run(plane.directory.set_password_hash("alice", plane.hasher.hash("alice-pass-2")))
+    answer = plane.ask("refresh/", {"refresh": refresh})
+    assert answer.json == {"detail": "The user's password has been changed.", "code": "password_changed"}
+    assert (answer.status, answer.challenge) == (401, 'Bearer realm="api"')
+
+
+def test_a_stronger_hash_ends_nothing(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane()
+    plane.clock.now = time.time() - 10
+    refresh = plane.login()["refresh"]
+    account = plane.run(plane.directory.find_by_login("alice"))
+    assert account is not None
+    plane.run(plane.directory.replace_password_hash(account.user.id, account.password_hash, "stronger"))
+    assert plane.ask("refresh/", {"refresh": refresh}).status == 200
+
+
+async def later(plane: Plane, seconds: float) -> asyncio.TimerHandle:
+    """Let the clock go on after so many real seconds."""
+
+    def tick() -> None:
+        plane.clock.now += seconds
+
+    return asyncio.get_running_loop().call_later(seconds, tick)
+
+
+def test_a_refresh_after_a_change_of_roles_waits_until_its_token_is_later(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane()
+    plane.clock.now = time.time() - 10
+    refresh = plane.login()["refresh"]
+    changed = plane.run(plane.directory.set_roles("alice", ("other",)))
+    plane.clock.now = float(changed.claims_changed_at)
+    ticking = plane.run(later(plane, 1.0))
+    access = plane.ask("refresh/", {"refresh": refresh}).json["access"]
+    assert claims_of(access)["iat"] > changed.claims_changed_at
+    assert ticking.when() <= plane.loop.get_loop().time()
+
+
+def test_a_change_in_the_future_is_refused_as_what_it_is(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane()
+    refresh = plane.login()["refresh"]
+    statement = f"UPDATE users SET claims_changed_at = {NOW + 100}"
+    plane.run(plane.file.write(lambda connection: connection.execute(statement) and None))
+    assert plane.ask("refresh/", {"refresh": refresh}).json["code"] == "store_unavailable"
 
 
 def test_a_failing_store_is_503_and_never_401(make_plane: Callable[..., Plane]) -> None:

@@ -54,7 +54,7 @@ def test_without_rotation_the_blacklist_is_not_asked(make_plane: Callable[..., P
 
 
 def test_with_rotation_it_is_and_answers_400(make_plane: Callable[..., Plane]) -> None:
-    plane = make_plane(rotate_refresh_tokens=True)
+    plane = make_plane(rotates=True)
     pair = plane.login()
     plane.ask("refresh/", {"refresh": pair["refresh"]})
     answer = plane.ask("verify/", {"token": pair["refresh"]})
@@ -63,14 +63,14 @@ def test_with_rotation_it_is_and_answers_400(make_plane: Callable[..., Plane]) -
 
 
 def test_with_rotation_a_token_of_an_ended_session_is_blacklisted_too(make_plane: Callable[..., Plane]) -> None:
-    plane = make_plane(rotate_refresh_tokens=True, logout_revokes_access=True)
+    plane = make_plane(rotates=True)
     pair = plane.login()
     assert plane.ask("blacklist/", {"refresh": pair["refresh"]}).status == 200
     assert plane.ask("verify/", {"token": pair["access"]}).content == BLACKLISTED
 
 
 def test_with_rotation_other_faults_come_first(make_plane: Callable[..., Plane]) -> None:
-    plane = make_plane(rotate_refresh_tokens=True)
+    plane = make_plane(rotates=True)
     jti = "0" * 32
     assert plane.ask("blacklist/", {"refresh": plane.token(jti=jti)}).status == 200
     assert plane.ask("verify/", {"token": plane.token("access", jti=jti)}).content == BLACKLISTED

@@ -5,9 +5,11 @@ import pytest
 
 from gateway.errors import Reason
 from gateway.observability.audit import LOGGER, MAX_TEXT_CHARS, AuditLog, Origin
+from gateway.types import TokenReference
 from tests.unit.metering import Metering, new_meters
 
-ORIGIN = Origin(client_address="192.0.2.7", request_id="r-1")
+ORIGIN = Origin(client_address="192.0.2.7", request_id="r-1", user_agent="curl/8")
+TOKEN = TokenReference(token_id="t", session_id="s", user_id="1", issued_at=0)
 
 
 @pytest.fixture
@@ -22,22 +24,25 @@ def written(caplog: pytest.LogCaptureFixture) -> list[tuple[int, dict[str, str]]
 
 def test_s86_each_event_is_one_line_with_peer_and_user(audit: AuditLog, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, LOGGER.name)
-    audit.login_succeeded(ORIGIN, login="alice", user_id="1")
+    audit.login_succeeded(ORIGIN, login="alice", user_id="1", session_id="s")
     audit.login_failed(ORIGIN, login="bob", reason=Reason.WRONG_CREDENTIALS)
-    audit.refresh_refused(ORIGIN, user_id="1", reason=Reason.TOKEN_EXPIRED)
-    audit.refresh_refused(ORIGIN, user_id=None, reason=Reason.TOKEN_INVALID)
-    audit.session_revoked(ORIGIN, user_id="1")
-    audit.logout_succeeded(ORIGIN, user_id="1")
-    audit.logout_refused(ORIGIN, user_id="1", reason=Reason.TOKEN_REVOKED)
+    audit.refresh_succeeded(ORIGIN, TOKEN)
+    audit.refresh_refused(ORIGIN, TOKEN, reason=Reason.TOKEN_EXPIRED)
+    audit.refresh_refused(ORIGIN, None, reason=Reason.TOKEN_INVALID)
+    audit.session_revoked(ORIGIN, TOKEN)
+    audit.logout_succeeded(ORIGIN, TOKEN)
+    audit.logout_refused(ORIGIN, TOKEN, reason=Reason.TOKEN_REVOKED)
     always = {"time": "2027-01-15T08:00:00.250Z", "client": "192.0.2.7", "request_id": "r-1"}
+    known = {"user_id": "1", "session": "s"}
     assert written(caplog) == [
-        (logging.INFO, always | {"event": "login_succeeded", "user": "alice", "user_id": "1"}),
+        (logging.INFO, always | {"event": "login_succeeded", "user": "alice", "user_id": "1", "session": "s"}),
         (logging.WARNING, always | {"event": "login_failed", "user": "bob", "reason": "wrong_credentials"}),
-        (logging.WARNING, always | {"event": "refresh_refused", "user_id": "1", "reason": "token_expired"}),
+        (logging.INFO, always | {"event": "refresh_succeeded"} | known),
+        (logging.WARNING, always | {"event": "refresh_refused", "reason": "token_expired"} | known),
         (logging.WARNING, always | {"event": "refresh_refused", "reason": "token_invalid"}),
-        (logging.WARNING, always | {"event": "session_revoked", "user_id": "1", "reason": "refresh_token_reused"}),
-        (logging.INFO, always | {"event": "logout_succeeded", "user_id": "1"}),
-        (logging.WARNING, always | {"event": "logout_refused", "user_id": "1", "reason": "token_revoked"}),
+        (logging.WARNING, always | {"event": "session_revoked", "reason": "refresh_token_reused"} | known),
+        (logging.INFO, always | {"event": "logout_succeeded"} | known),
+        (logging.WARNING, always | {"event": "logout_refused", "reason": "token_revoked"} | known),
     ]
 
 
@@ -46,7 +51,7 @@ def test_each_event_is_counted_whether_it_is_logged_or_not(caplog: pytest.LogCap
     audit = AuditLog(clock=lambda: 0.0, meter=metering.meters.auth())
     for level in (logging.INFO, logging.CRITICAL):
         caplog.set_level(level, LOGGER.name)
-        audit.login_succeeded(ORIGIN, login="alice", user_id="1")
+        audit.login_succeeded(ORIGIN, login="alice", user_id="1", session_id="s")
         audit.login_failed(ORIGIN, login="bob", reason=Reason.WRONG_CREDENTIALS)
         audit.login_throttled(ORIGIN, login="bob", by="address")
     assert metering.series("gateway_auth_events_total") == {
@@ -81,5 +86,5 @@ def test_s86_texts_of_the_client_are_bounded(audit: AuditLog, caplog: pytest.Log
 
 def test_nothing_is_written_below_the_level(audit: AuditLog, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, LOGGER.name)
-    audit.login_succeeded(ORIGIN, login="alice", user_id="1")
+    audit.login_succeeded(ORIGIN, login="alice", user_id="1", session_id="s")
     assert caplog.records == []

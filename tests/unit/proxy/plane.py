@@ -217,9 +217,10 @@ class World:
                     user_id_claim="user_id",
                     token_type_claim="token_type",
                     jti_claim="jti",
+                    session_claim="sid",
                 ),
                 identity=IdentityRenderer(fields={}, refuses_unsafe=False),
-                claim_names=("sid", "roles"),
+                roles_claim="roles",
             ),
             revocations=self.revocations,
             directory=self.directory,  # type: ignore[arg-type]

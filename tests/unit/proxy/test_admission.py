@@ -1,5 +1,6 @@
 """Token → principal: what is asked on every request, and what once a token."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from gateway.auth.keyring import Keyring
 from gateway.auth.keys import build_key, generate_key
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
+from gateway.auth.sessions import session_id_for
 from gateway.auth.verifier import TokenVerifier
 from gateway.errors import Reason, Refused
 from gateway.proxy.admission import Admission, AdmissionRules, UnknownUser
@@ -43,9 +45,10 @@ class World:
                     user_id_claim="user_id",
                     token_type_claim="token_type",
                     jti_claim="jti",
+                    session_claim="sid",
                 ),
                 identity=IdentityRenderer(fields={"X-Tenant": "tenant"}, refuses_unsafe=False),
-                claim_names=("sid", "roles"),
+                roles_claim="roles",
             ),
             revocations=self.revocations,
             directory=self.directory,
@@ -91,6 +94,7 @@ async def test_a_principal_is_what_the_token_says(world: World) -> None:
         user_id=world.user_id,
         token_id="t1",
         session_id="s1",
+        issued_at=0,
         expires_at=NOW + 300,
         roles=frozenset({"a", "b"}),
         identity=f"X-User-Id: {world.user_id}\r\nX-Tenant: north".encode(),
@@ -194,11 +198,11 @@ async def test_s43_s57_revocation_is_asked_on_every_request(world: World, kind: 
     assert world.refusal(REQUIRED, world.bearer(token_type="refresh")) is Reason.TOKEN_REVOKED
 
 
-@pytest.mark.parametrize("session_id", [..., None, 7, ["s1"]])
-async def test_a_token_without_a_session_of_text_has_none(world: World, session_id: object) -> None:
+@pytest.mark.parametrize("session_id", [..., None, 7, ["s1"], ""])
+async def test_a_token_without_a_session_of_text_has_one_for_itself(world: World, session_id: object) -> None:
     principal = world.admission.recognise(STATELESS, world.bearer(sid=session_id), NOW)
     assert isinstance(principal, Principal)
-    assert principal.session_id is None
+    assert principal.session_id == session_id_for("t1")
 
 
 async def test_s43_a_change_of_the_user_during_the_look_up_is_not_forgotten(world: World) -> None:
@@ -222,3 +226,53 @@ async def test_s45_forgotten_tokens_are_checked_again(world: World) -> None:
     assert world.admission.recognise(STATELESS, seen, NOW) is not stateless
     assert isinstance(world.admission.recognise(REQUIRED, waiting, NOW), UnknownUser)
     assert await known(world, seen) is not first
+
+
+async def test_s57_what_a_user_had_up_to_a_moment_is_refused(world: World) -> None:
+    old, new = world.bearer(iat=NOW - 60), world.bearer(iat=NOW - 10, jti="t2")
+    await known(world, old)
+    world.revocations.add(
+        Revocation(kind=RevokedKind.USER, id=world.user_id, expires_at=int(NOW) + 300, up_to=int(NOW) - 20)
+    )
+    assert world.refusal(REQUIRED, old) is Reason.TOKEN_REVOKED
+    assert (await known(world, new)).token_id == "t2"
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_s56_a_new_password_refuses_what_was_issued_before(world: World, is_known: bool) -> None:
+    now = int(time.time())
+    old, new = world.bearer(iat=now - 1, exp=now + 60), world.bearer(iat=now + 5, exp=now + 60, jti="t2")
+    assert isinstance(world.admission.recognise(REQUIRED, old, now), UnknownUser)
+    await world.directory.set_password_hash("alice", "other")
+    if is_known:
+        found = world.admission.recognise(REQUIRED, new, now + 5)
+        assert isinstance(found, UnknownUser)
+        await world.admission.look_up(found)
+        assert world.refusal(REQUIRED, old, now) is Reason.PASSWORD_CHANGED
+    else:
+        found = world.admission.recognise(REQUIRED, old, now)
+        assert isinstance(found, UnknownUser)
+        with pytest.raises(Refused) as caught:
+            await world.admission.look_up(found)
+        assert caught.value.reason is Reason.PASSWORD_CHANGED
+    assert isinstance(world.admission.recognise(STATELESS, old, now), Principal)
+
+
+async def test_new_roles_refuse_tokens_that_say_the_old_ones(world: World) -> None:
+    now = int(time.time())
+    await world.directory.set_roles("alice", ("staff",))
+    found = world.admission.recognise(REQUIRED, world.bearer(iat=now - 1, exp=now + 60), now)
+    assert isinstance(found, UnknownUser)
+    with pytest.raises(Refused) as caught:
+        await world.admission.look_up(found)
+    assert caught.value.reason is Reason.TOKEN_OUTDATED
+
+
+async def test_when_nobody_can_tell_what_was_revoked_no_token_passes(world: World) -> None:
+    fields = world.bearer()
+    await known(world, fields)
+    world.admission.trusted_until = NOW
+    for policy in (REQUIRED, STATELESS):
+        assert world.refusal(policy, fields) is Reason.STORE_UNAVAILABLE
+    assert world.admission.recognise(PUBLIC, fields, NOW) is None
+    assert isinstance(world.admission.recognise(REQUIRED, fields, NOW - 0.1), Principal)

@@ -78,6 +78,7 @@ def principal(user_id: str, expires_at: float, token_id: str) -> Principal:
         user_id=user_id,
         token_id=token_id,
         session_id="s" + token_id,
+        issued_at=NOW,
         expires_at=expires_at,
         roles=frozenset(),
         identity=b"",

@@ -6,16 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from gateway.auth.bearer import BearerReader
+from gateway.auth.identity import IdentityRenderer
+from gateway.auth.keyring import Keyring
+from gateway.auth.keys import build_key, generate_key
 from gateway.auth.revocation import RevocationList
-from gateway.auth.verified_tokens import VerifiedTokens
+from gateway.auth.verifier import TokenVerifier
 from gateway.errors import StoreUnavailable
 from gateway.interfaces import NewRevocations
+from gateway.proxy.admission import Admission, AdmissionRules
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.server import change_feed
 from gateway.server.change_feed import ChangeFeed
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import Principal, Revocation, RevokedKind
+from gateway.types import Principal, Revocation, RevokedKind, Secret, TokenReference
 from gateway.users.sqlite import SqliteUserDirectory
 
 NOW = 1_800_000_000
@@ -42,6 +47,33 @@ class Store(SqliteStateStore):
         await super().purge(now)
 
 
+def token(token_id: str | None, session_id: str | None) -> TokenReference:
+    return TokenReference(token_id=token_id, session_id=session_id, user_id=None, issued_at=NOW)
+
+
+def admission(directory: SqliteUserDirectory, revocations: RevocationList) -> Admission:
+    return Admission(
+        rules=AdmissionRules(
+            bearer=BearerReader(schemes=("Bearer",)),
+            verifier=TokenVerifier(
+                keyring=Keyring(build_key("HS256", Secret(generate_key("HS256")), None)),
+                leeway=0,
+                audience=(),
+                issuer=None,
+                user_id_claim="user_id",
+                token_type_claim="token_type",
+                jti_claim="jti",
+                session_claim="sid",
+            ),
+            identity=IdentityRenderer(fields={}, refuses_unsafe=False),
+            roles_claim="roles",
+        ),
+        revocations=revocations,
+        directory=directory,
+        max_tokens=100,
+    )
+
+
 class World:
     """This process's memory and feed, and what another process does to the file."""
 
@@ -49,8 +81,9 @@ class World:
         self.now = NOW
         self.directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.store = Store(SqliteFile.open(path))
-        self.known_users = VerifiedTokens(max_tokens=100)
         self.revocations = RevocationList()
+        self.admission = admission(self.directory, self.revocations)
+        self.known_users = self.admission.known_users
         self.long_exchanges = LongExchanges(
             revocations=self.revocations,
             directory=self.directory,
@@ -60,10 +93,11 @@ class World:
         self.feed = ChangeFeed(
             directory=self.directory,
             store=self.store,
-            known_users=self.known_users,
+            admission=self.admission,
             revocations=self.revocations,
             long_exchanges=self.long_exchanges,
             clock=lambda: self.now,
+            max_staleness=60,
         )
         self.other_directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.other_store = SqliteStateStore(SqliteFile.open(path))
@@ -82,7 +116,13 @@ class World:
 
     def know(self, name: str) -> None:
         known = Principal(
-            user_id=self.ids[name], token_id="t", session_id=None, expires_at=0.0, roles=frozenset(), identity=b""
+            user_id=self.ids[name],
+            token_id="t",
+            session_id=None,
+            issued_at=0,
+            expires_at=0.0,
+            roles=frozenset(),
+            identity=b"",
         )
         self.known_users.put(name.encode(), known, epoch=self.known_users.epoch)
 
@@ -106,7 +146,7 @@ async def test_the_first_look_forgets_everybody_and_learns_what_is_revoked(world
     world.know("alice")
     await world.feed.catch_up()
     assert not world.knows("alice")
-    assert world.revocations.is_revoked("t1", None)
+    assert world.revocations.is_revoked(token("t1", None))
 
 
 async def test_a_changed_user_is_forgotten_and_nobody_else(world: World) -> None:
@@ -125,11 +165,22 @@ async def test_s57_revocations_of_another_process_count_here(world: World) -> No
     await world.feed.catch_up()
     await world.revoke("t1")
     await world.other_store.revoke(Revocation(kind=RevokedKind.SESSION, id="s1", expires_at=NOW + 100))
-    assert not world.revocations.is_revoked("t1", "s1")
+    assert not world.revocations.is_revoked(token("t1", "s1"))
     await world.feed.catch_up()
-    assert world.revocations.is_revoked("t1", None)
-    assert world.revocations.is_revoked(None, "s1")
+    assert world.revocations.is_revoked(token("t1", None))
+    assert world.revocations.is_revoked(token(None, "s1"))
     assert len(world.revocations) == 2
+
+
+async def test_tokens_are_trusted_for_a_while_after_the_last_look(world: World) -> None:
+    assert world.admission.trusted_until == float("inf")  # nothing is served before the first look
+    await world.feed.catch_up()
+    assert (world.admission.trusted_until, world.feed.staleness) == (NOW + 60, 0)
+    world.store.is_away = True
+    world.now = NOW + 30
+    with pytest.raises(StoreUnavailable):
+        await world.feed.catch_up()
+    assert (world.admission.trusted_until, world.feed.staleness) == (NOW + 60, 30)
 
 
 async def test_catching_up_says_when_it_cannot(world: World) -> None:
@@ -157,7 +208,7 @@ async def test_following_brings_each_change_without_being_asked(world: World, fo
     await until(lambda: world.store.asked > 0)
     for revoked_id in ("t1", "t2"):
         await world.revoke(revoked_id)
-        await until(lambda revoked_id=revoked_id: world.revocations.is_revoked(revoked_id, None))  # type: ignore[misc]
+        await until(lambda revoked_id=revoked_id: world.revocations.is_revoked(token(revoked_id, None)))  # type: ignore[misc]
 
 
 async def test_s58_following_forgets_what_expired_but_rarely(world: World, following: asyncio.Task[None]) -> None:
@@ -174,17 +225,17 @@ async def test_while_the_store_is_away_what_is_known_counts_and_the_log_says_so_
     world: World, following: asyncio.Task[None], caplog: pytest.LogCaptureFixture
 ) -> None:
     await world.revoke("t1")
-    await until(lambda: world.revocations.is_revoked("t1", None))
+    await until(lambda: world.revocations.is_revoked(token("t1", None)))
 
     world.store.is_away = True
     asked = world.store.asked
     await until(lambda: world.store.asked > asked + 5)
-    assert world.revocations.is_revoked("t1", None)
+    assert world.revocations.is_revoked(token("t1", None))
     assert [record.getMessage() for record in caplog.records] == ["store_unavailable error=The file is busy."]
 
     await world.revoke("t2")
     world.store.is_away = False
-    await until(lambda: world.revocations.is_revoked("t2", None))
+    await until(lambda: world.revocations.is_revoked(token("t2", None)))
     await until(lambda: len(caplog.records) == 2)
     assert caplog.records[1].getMessage() == "store_recovered"
 
@@ -201,7 +252,7 @@ async def test_s57_what_nobody_foresaw_does_not_end_the_feed(
     assert caplog.records[0].exc_info is not None
 
     world.store.has_defect = False
-    await until(lambda: world.revocations.is_revoked("t1", None))
+    await until(lambda: world.revocations.is_revoked(token("t1", None)))
 
 
 async def test_s87_what_is_known_is_current_while_the_store_can_be_asked(

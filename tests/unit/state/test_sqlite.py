@@ -13,7 +13,17 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
-from tests.unit.state.store_behaviour import SESSION, TOKEN, OpenStore, StoreBehaviour, revocation
+from tests.unit.state.store_behaviour import (
+    SESSION,
+    TOKEN,
+    OpenStore,
+    StoreBehaviour,
+    is_revoked,
+    revocation,
+    rotated,
+    session,
+    token,
+)
 
 
 @pytest.fixture
@@ -90,7 +100,7 @@ async def test_s58_a_restart_does_not_revive_what_was_revoked(open_store: OpenSt
     await store.revoke(revocation("b", kind=SESSION))
     await store.close()
     restarted = await open_store()
-    assert await restarted.is_revoked(TOKEN, "a")
+    assert await is_revoked(restarted, TOKEN, "a")
     assert not await restarted.revoke(revocation("a"))
     assert (await restarted.revocations_since(0)).revocations == (revocation("a"), revocation("b", kind=SESSION))
 
@@ -121,7 +131,7 @@ async def test_a_purge_of_many_lets_others_in_between(path: Path, open_store: Op
     purging = asyncio.create_task(store.purge(1000 + 15_000))
     looks = 0
     while not purging.done():
-        assert await store.is_revoked(TOKEN, "19999")
+        assert await is_revoked(store, TOKEN, "19999")
         looks += 1
     await purging
     assert looks >= 10  # one transaction would have let one or two pass
@@ -135,18 +145,25 @@ async def test_look_ups_use_an_index_whatever_the_number_of_revocations(path: Pa
     file = SqliteFile.open(path)
     store = SqliteStateStore(file)
     await file.read(lambda connection: connection.set_trace_callback(statements.append))
-    await store.is_revoked(TOKEN, "a")
+    await is_revoked(store, TOKEN, "a")
     await store.revoke(revocation("a"))
     await store.revoke(revocation("a"))
+    await store.open_session(session())
+    await store.find_session("s")
+    await store.replace_session(session(), rotated(session(), "t1"))
+    await store.sessions(user_id=None, after="", limit=1)
+    await store.sessions(user_id="1", after="", limit=1)
+    await store.revoke(revocation("s", kind=SESSION))
     await store.purge(1)
     await store.revocations_since(0)
     await file.close()
     connection = sqlite3.connect(path)
-    looked_up = [text for text in statements if text.startswith(("SELECT", "DELETE"))]
-    assert len(looked_up) >= 5
+    looked_up = [text for text in statements if text.strip().startswith(("SELECT", "DELETE", "UPDATE"))]
+    assert len(looked_up) >= 11
     for statement in looked_up:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
-        assert [step for step in plan if step.startswith("SCAN") and "sqlite_sequence" not in step] == [], statement
+        scans = {step for step in plan if step.startswith("SCAN")}
+        assert scans <= {"SCAN sqlite_sequence", "SCAN CONSTANT ROW"}, statement
     connection.close()
 
 
@@ -182,13 +199,81 @@ async def test_a_store_that_is_down_is_unavailable_in_every_method(path: Path, o
     path.write_bytes(b"garbage" * 1000)
     for use in (
         store.revoke(revocation("b")),
-        store.is_revoked(TOKEN, "a"),
+        store.is_revoked(token("a")),
         store.revocations_since(0),
         store.purge(2000),
+        store.open_session(session()),
+        store.find_session("s"),
+        store.replace_session(session(), rotated(session(), "t1")),
+        store.sessions(user_id=None, after="", limit=1),
     ):
         with pytest.raises(StoreUnavailable):
             await use
     path.unlink()
     away.rename(path)
-    assert await store.is_revoked(TOKEN, "a")
-    assert not await store.is_revoked(TOKEN, "b")
+    assert await is_revoked(store, TOKEN, "a")
+    assert not await is_revoked(store, TOKEN, "b")
+
+
+_FORMAT_1 = """
+    CREATE TABLE revocations (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL CHECK (kind IN ('token', 'session')),
+        revoked_id BLOB NOT NULL CHECK (typeof(revoked_id) = 'blob'),
+        expires_at INTEGER NOT NULL CHECK (typeof(expires_at) = 'integer'),
+        UNIQUE (kind, revoked_id)
+    );
+    CREATE INDEX revocations_by_expiry ON revocations (expires_at);
+    PRAGMA application_id = 0x534A4757;
+    PRAGMA user_version = 1;
+    INSERT INTO revocations (kind, revoked_id, expires_at) VALUES ('token', x'61', 1000), ('session', x'62', 1001);
+    INSERT INTO revocations (kind, revoked_id, expires_at) VALUES ('token', x'63', 1002);
+    DELETE FROM revocations WHERE revoked_id = x'63';
+"""
+
+
+@pytest.mark.parametrize("rows", ["with rows", "emptied"])
+async def test_a_file_of_the_first_format_keeps_what_was_revoked(path: Path, open_store: OpenStore, rows: str) -> None:
+    shell = sqlite3.connect(path)
+    shell.executescript(_FORMAT_1)
+    if rows == "emptied":
+        shell.execute("DELETE FROM revocations")
+        shell.commit()
+    shell.close()
+    store = await open_store()
+    news = await store.revocations_since(0)
+    assert news.position == 3  # a reader that had seen the third does not hear of the first two again
+    expected = () if rows == "emptied" else (revocation("a", 1000), revocation("b", 1001, SESSION))
+    assert news.revocations == expected
+    assert (await store.revocations_since(3)).revocations == ()
+    await store.revoke(revocation("d"))
+    assert (await store.revocations_since(3)).revocations == (revocation("d"),)
+    assert await store.open_session(session())
+    again = await open_store()
+    assert await again.find_session("s") == session()
+
+
+async def test_a_session_costs_the_same_beside_many_others(path: Path, open_store: OpenStore) -> None:
+    store = await open_store()
+
+    async def price() -> float:
+        await store.open_session(session("first"))
+        began = time.process_time()
+        for number in range(100):
+            opened = session(f"{number:032x}")
+            await store.open_session(opened)
+            await store.replace_session(opened, rotated(opened, "t1"))
+            await store.find_session(opened.id)
+            await store.revoke(revocation(opened.id, kind=SESSION))
+        return time.process_time() - began
+
+    alone = await price()
+    shell = sqlite3.connect(path)
+    with shell:
+        shell.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) INSERT INTO sessions "
+            "SELECT CAST(printf('%032x', i * 7919) AS BLOB), CAST(i % 5000 AS TEXT), 't', NULL, 1, 1, 1, 9999, '', '' FROM n"
+        )
+        shell.execute("DELETE FROM revocations")
+    shell.close()
+    assert await price() < 3 * alone

@@ -5,6 +5,7 @@ gives a new handle, as another process would have it, on the one storage of the 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -279,14 +280,48 @@ class DirectoryBehaviour:
         assert (later.user_ids, later.everything) == ({carol.id, dave.id}, False)
         assert (await gateway.changes_since(position)).user_ids == {alice.id, bob.id, carol.id, dave.id}
 
+    async def test_a_new_password_cuts_off_what_was_issued_before_and_the_feed_tells(
+        self, open_directory: OpenDirectory
+    ) -> None:
+        directory = await open_directory()
+        alice, bob = await add(directory, "alice"), await add(directory, "bob")
+        position = (await directory.changes_since(0)).position
+        before = int(time.time())
+        await directory.set_password_hash("alice", "new")
+        changed = await directory.find_by_id(alice.id)
+        assert changed is not None
+        assert before <= changed.credentials_changed_at <= time.time()
+        assert changed.claims_changed_at == 0
+        assert (await directory.changes_since(position)).user_ids == {alice.id}
+        assert await directory.find_by_id(bob.id) == bob
+
+    async def test_a_stronger_hash_of_the_same_password_cuts_nothing_off(self, open_directory: OpenDirectory) -> None:
+        directory = await open_directory()
+        alice = await add(directory, "alice")
+        await directory.replace_password_hash(alice.id, "hash of alice", "stronger")
+        assert await directory.find_by_id(alice.id) == alice
+
+    async def test_new_roles_cut_off_what_tokens_say_but_not_the_password(self, open_directory: OpenDirectory) -> None:
+        directory = await open_directory()
+        alice = await add(directory, "alice", roles=("staff",))
+        before = int(time.time())
+        await directory.set_roles("alice", ("staff",))
+        assert await directory.find_by_id(alice.id) == alice
+        changed = await directory.set_roles("alice", ("staff", "editor"))
+        assert before <= changed.claims_changed_at <= time.time()
+        assert changed.credentials_changed_at == 0
+        await directory.set_active("alice", is_active=False)
+        disabled = await directory.find_by_id(alice.id)
+        assert disabled is not None
+        assert disabled.claims_changed_at == changed.claims_changed_at
+
     async def test_the_feed_is_quiet_when_nothing_changed(self, open_directory: OpenDirectory) -> None:
         directory = await open_directory()
         alice = await add(directory, "alice")
         first = await directory.changes_since(0)
         with pytest.raises(UsageError):
             await add(directory, "alice")
-        await directory.set_password_hash("alice", "new")  # nobody caches it
-        await directory.replace_password_hash(alice.id, "new", "newer")
+        await directory.replace_password_hash(alice.id, "hash of alice", "stronger")  # of the same password
         again = await directory.changes_since(first.position)
         assert (again.position, again.user_ids, again.everything) == (first.position, frozenset(), False)
 

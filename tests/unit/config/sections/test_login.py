@@ -11,7 +11,6 @@ def test_defaults_are_the_librarys() -> None:
     assert (login.verify_path, login.blacklist_path) == ("/api/token/verify/", "/api/token/blacklist/")
     assert (login.username_field, login.compat) == ("username", Compat.V5)
     assert not login.response_fields
-    assert not login.logout_revokes_access
 
 
 def test_further_members_are_attributes_of_a_user_or_mappings_of_such() -> None:

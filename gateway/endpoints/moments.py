@@ -1,0 +1,17 @@
+"""Tokens tell their age in whole seconds, so one of the second in which something was cut off could be from before."""
+
+import asyncio
+import math
+
+from gateway.errors import StoreUnavailable
+
+
+async def next_second(now: float) -> None:
+    """Wait until a token can be issued that is later than the second of `now` (Unix seconds)."""
+    await asyncio.sleep(math.floor(now) + 1 - now)
+
+
+def require_past(cut_off: int, now: float) -> None:
+    """Raises `StoreUnavailable` for a cut-off that no waiting for the next second will pass."""
+    if cut_off > now + 1:
+        raise StoreUnavailable("A user was changed in the future: the clocks of gateway and store differ; set them.")
