@@ -81,7 +81,7 @@ def _plan(document: "Document", new: Mapping[str, str]) -> Iterator[str]:
 
     yield f"1. Make it known. In {document.file}:\n"
     yield from _yaml("tokens:", f"  further_keys:{beside}", *_entry(new))
-    yield "\n   Restart every gateway that shares these keys."
+    yield "\n   Reload every gateway that shares these keys (SIGHUP; docs/operations.md)."
     if not new["algorithm"].startswith("HS"):
         yield f"   Then wait {DURATION.format(MAX_AGE_SECONDS * 1000)}: so long may others keep the public keys of"
         yield f"   {document.config.login.jwks_path}, and longer if they were told to."
@@ -90,9 +90,9 @@ def _plan(document: "Document", new: Mapping[str, str]) -> Iterator[str]:
     yield from _yaml("tokens:", *signing, f"  further_keys:{beside}", *_entry(old))
     if tokens.verifying_key is not None:
         yield "\n   and without the tokens.verifying_key of the old key."
-    yield "\n   Restart every gateway again."
+    yield "\n   Reload every gateway again."
     yield f"   Then wait {longest}: so long lives the last token that the old key signed."
-    yield "\n3. Take the old key out of further_keys, restart, and destroy it."
+    yield "\n3. Take the old key out of further_keys, reload, and destroy it."
 
 
 def _entry(key: Mapping[str, str]) -> Sequence[str]:

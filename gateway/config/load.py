@@ -51,6 +51,14 @@ def load(path: Path, environ: Mapping[str, str], files: NamedFiles | None = None
     return loads(_read_text(path), str(path), environ, files)
 
 
+def load_to_compare(path: Path, environ: Mapping[str, str], *, by_name: bool) -> tuple[Config, bool]:
+    """A configuration, and whether all its secrets could be read; the others, or with `by_name` all of them, are only
+    what they are called. So it can be compared where its secrets are not, and never be run. Raises `ConfigError`."""
+    sources = _ComparedSources(environ, path.parent, NamedFiles(), by_name=by_name)
+    config = parsing.parse(_compose(_read_text(path), str(path)), name=str(path), resolve=sources)
+    return config, sources.has_all
+
+
 def load_admin(path: Path, environ: Mapping[str, str]) -> Admin:
     """The section `admin` alone, so that neither secrets nor the problems of other sections keep it from being read."""
     root = _compose(_read_text(path), str(path))
@@ -139,3 +147,23 @@ class _Sources:
         if not text:
             raise UnavailableError(f"the file {printable(str(path))} is empty")
         return text
+
+
+class _ComparedSources(_Sources):
+    """With names in the place of secrets. `has_all` tells whether none had to be replaced."""
+
+    def __init__(self, environ: Mapping[str, str], directory: Path, files: NamedFiles, *, by_name: bool) -> None:
+        super().__init__(environ, directory, files)
+        self._by_name = by_name
+        self.has_all = True
+
+    def __call__(self, source: str, name: str, *, is_secret: bool) -> str:
+        if not is_secret:
+            return super().__call__(source, name, is_secret=is_secret)
+        if self._by_name:
+            return f"{source}: {name}"
+        try:
+            return super().__call__(source, name, is_secret=is_secret)
+        except UnavailableError:
+            self.has_all = False
+            return f"{source}: {name}"
