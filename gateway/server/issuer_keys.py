@@ -112,7 +112,7 @@ class IssuerKeys:
             return self._on_failure(str(error))
         except Exception as error:
             # On purpose wide: without this task the keys would never be fetched again.
-            return self._on_failure("", defect=error)
+            return self._on_failure("It did what nobody foresaw.", defect=error)
         return self._on_success(keys, faults, answer.age)
 
     async def _ask(self) -> _Answer:

@@ -173,8 +173,9 @@ def test_the_claimed_issuer_chooses_the_keys_and_does_nothing_else() -> None:
 def test_no_spelling_of_the_name_hides_the_issuer() -> None:
     """The verifier of our own tokens would see it, too."""
     issuers = ForeignIssuers([issuer()])
-    hidden = json.dumps({"iss": ISS}).replace('"iss"', '"\\u0069ss"').encode()
-    assert issuers.find(b"e30." + b64(hidden) + b".x") is not None
+    for plain, escaped in (('"iss"', '"\\u0069ss"'), ("/", "\\/"), ("login", "\\u006cogin")):
+        hidden = json.dumps({"iss": ISS}).replace(plain, escaped).encode()
+        assert issuers.find(b"e30." + b64(hidden) + b".x") is not None
     twice = b'{"iss": "x", "iss": "%b"}' % ISS.encode()
     assert issuers.find(b"e30." + b64(twice) + b".x") is not None
 
