@@ -42,6 +42,14 @@ def test_the_page_has_each_metric_with_its_type_and_labels() -> None:
     assert rows() == {name: (TYPES[family.kind], family.labels) for name, family in FAMILIES.items()}
 
 
+def test_the_page_has_each_event_of_the_audit_log() -> None:
+    source = (TOP / "gateway/observability/audit.py").read_text()
+    events = re.findall(r"self\._write\(logging\.\w+, \"(\w+)\"", source)
+    assert len(events) > 5
+    [row] = [line for line in PAGE.splitlines() if line.startswith("| `gateway_auth_events_total`")]
+    assert [event for event in events if f"`{event}`" not in row] == []
+
+
 @pytest.mark.parametrize("name", expressions())
 def test_what_is_shown_and_what_alerts_asks_for_metrics_and_labels_that_exist(name: str) -> None:
     expression = expressions()[name]
