@@ -21,6 +21,7 @@ from gateway.composition.credentials import certificate_paths
 from gateway.config.load import load
 from gateway.errors import ConfigError
 from gateway.files import NamedFiles, Version, version_of
+from gateway.observability.log_output import set_level
 from gateway.observability.meters import ReloadMeter
 from gateway.server.hangups import HangUps
 from gateway.server.orders import next_order
@@ -88,6 +89,7 @@ class Reloads:
     def keep(self, blueprint: Blueprint) -> None:
         """It is what counts from now on."""
         self.current = blueprint
+        set_level(blueprint.config.log.level)
         self._seen = blueprint.document.files.versions
 
     def announce(self) -> None:
@@ -163,7 +165,9 @@ async def obey(orders: socket.socket, put_in_place: PutInPlace, tell_obeyed: Cal
     """In a worker: carry out orders until cancelled. Raises what stands against one: the worker then has to go."""
     while True:
         order = await next_order(orders)
-        await put_in_place(await asyncio.to_thread(_draw, order))
+        blueprint = await asyncio.to_thread(_draw, order)
+        await put_in_place(blueprint)
+        set_level(blueprint.config.log.level)
         tell_obeyed()
         _collect()
 

@@ -77,7 +77,6 @@ _SAYS_NOTHING: Final = (
     "bearer.realm",
     "users.argon2",
     "users.hash_",
-    "listen.access_log",
     "admin.port",
     "limits",
     "drain",

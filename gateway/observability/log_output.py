@@ -39,10 +39,15 @@ def configure_logging(*, form: str = "auto", level: str = "info") -> None:
     handler.setFormatter(_Formatter(words_for(sys.stderr, form) or as_json))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(logging.WARNING, _number(level)))
-    logging.getLogger("gateway").setLevel(_number(level))
+    set_level(level)
     logging.getLogger(_ALWAYS_TOLD).setLevel(logging.INFO)
     logging.captureWarnings(True)
+
+
+def set_level(level: str) -> None:
+    """The least that is told from now on, as in `configure_logging`."""
+    logging.getLogger().setLevel(max(logging.WARNING, _number(level)))
+    logging.getLogger("gateway").setLevel(_number(level))
 
 
 def _number(level: str) -> int:

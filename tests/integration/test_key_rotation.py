@@ -1,8 +1,10 @@
-"""Keys change while clients go on: restarts between the steps of `gateway key rotate`, and others that read our JWK set."""
+"""Keys change while clients go on: reloads for the steps of `gateway key rotate`, and others that read our JWK set."""
 
 import contextlib
 import json
 import re
+import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,14 +81,15 @@ def test_s45_no_good_token_is_refused_at_any_step(tmp_path: Path, upstream: Scri
     """The steps are taken from what the command prints."""
     with running(tmp_path, {}, upstream.url) as gateway:
         held = [log_in(gateway)]
-    assert kid_of(held[0]["access"]) is None
+        assert kid_of(held[0]["access"]) is None
 
-    arguments = ["key", "rotate", "--config", str(tmp_path / "gateway.yaml"), "--algorithm", algorithm, "--kid", "k-2"]
-    printed = processes.run_gateway(arguments, environment=ENVIRONMENT)
-    pieces = re.findall(r"(?:^ {5}.*\n)+", printed, re.MULTILINE)
-    made_known, signing = (yaml.safe_load(piece)["tokens"] for piece in pieces)
-    for tokens, signed_as in ((made_known, None), (signing, "k-2")):
-        with running(tmp_path, tokens, upstream.url) as gateway:
+        config = tmp_path / "gateway.yaml"
+        arguments = ["key", "rotate", "--config", str(config), "--algorithm", algorithm, "--kid", "k-2"]
+        printed = processes.run_gateway(arguments, environment=ENVIRONMENT)
+        pieces = re.findall(r"(?:^ {5}.*\n)+", printed, re.MULTILINE)
+        made_known, signing = (yaml.safe_load(piece)["tokens"] for piece in pieces)
+        for tokens, signed_as in ((made_known, None), (signing, "k-2")):
+            reload(gateway, config, tokens)
             held.append(log_in(gateway))
             assert kid_of(held[-1]["access"]) == kid_of(held[-1]["refresh"]) == signed_as
             for pair in held:
@@ -96,14 +99,25 @@ def test_s45_no_good_token_is_refused_at_any_step(tmp_path: Path, upstream: Scri
                 assert kid_of(renewed.json()["access"]) == signed_as
                 assert view(gateway, renewed.json()["access"]) == 200
 
-    # A gateway that is still at the first step takes the tokens of one that is at the second already.
-    with running(tmp_path, made_known, upstream.url) as gateway:
+        # A gateway that is still at the first step takes the tokens of one that is at the second already.
+        reload(gateway, config, made_known)
         assert view(gateway, held[-1]["access"]) == 200
 
-    alone = {name: value for name, value in signing.items() if name != "further_keys"}
-    with running(tmp_path, alone, upstream.url) as gateway:
+        reload(gateway, config, {name: value for name, value in signing.items() if name != "further_keys"})
         assert [view(gateway, pair["access"]) for pair in held] == [401, 401, 200]
         assert [refresh(gateway, pair["refresh"]).status for pair in held] == [401, 401, 200]
+
+
+def reload(gateway: Server, config: Path, tokens: Mapping[str, Any]) -> None:
+    """Let the running gateway take up what the file says with these settings of `tokens`."""
+    usual = {"signing_key": {"env": "GATEWAY_SIGNING_KEY"}}
+    processes.write_gateway_config(config.parent, {**yaml.safe_load(config.read_text()), "tokens": {**usual, **tokens}})
+    before = gateway.output().count("reloaded changes=tokens")
+    gateway.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + processes.START_TIMEOUT
+    while gateway.output().count("reloaded changes=tokens") == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_s32_a_name_is_not_worth_more_than_the_key(tmp_path: Path, upstream: ScriptedUpstream) -> None:

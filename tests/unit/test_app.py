@@ -201,6 +201,53 @@ async def test_a_renewed_certificate_is_for_the_next_connection(world: World, cl
         await client.close()
 
 
+async def test_another_blueprint_takes_the_place_of_the_first(world: World, client: aiohttp.ClientSession) -> None:
+    async with open_users(world.document().config) as users:
+        encoded = build_hasher(world.document().config).hash("white-rabbit")
+        await users.add(username="alice", email="", roles=(), password_hash=encoded)
+
+    async def statuses(gateway: Gateway) -> tuple[int, int, int]:
+        login = {"username": "alice", "password": "white-rabbit"}
+        answer = await client.post(f"{gateway.url}/api/token/", json=login)
+        new = {"Authorization": f"Bearer {(await answer.json())['access']}"}
+        asked = [await client.get(f"{gateway.url}/x", headers=headers) for headers in (new, held, {})]
+        return asked[0].status, asked[1].status, asked[2].status
+
+    held: dict[str, str] = {}
+    async with world.gateway() as gateway:
+        answer = await client.post(f"{gateway.url}/api/token/", json={"username": "alice", "password": "white-rabbit"})
+        held = {"Authorization": f"Bearer {(await answer.json())['access']}"}
+        assert await statuses(gateway) == (200, 200, 401)
+        await gateway.reload(draw(world.document(more="limits: {head_timeout: 7s}")))
+        assert await statuses(gateway) == (200, 200, 401)
+        await gateway.reload(draw(world.document(key=generate_key("HS256"))))
+        assert await statuses(gateway) == (200, 401, 401)
+        await client.close()
+
+
+async def test_what_cannot_be_made_leaves_the_first_as_it_is(
+    world: World, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.gateway() as gateway:
+
+        def fail(*_: object, **__: object) -> None:
+            raise LookupError("a defect")
+
+        monkeypatch.setattr("gateway.app.build_rules", fail)
+        with pytest.raises(LookupError):
+            await gateway.reload(draw(world.document(key=generate_key("HS256"))))
+        assert (await client.get(f"{gateway.url}/open")).status == 200
+        assert (await client.get(f"{gateway.url}/x")).status == 401
+        await client.close()
+
+
+async def test_the_end_is_the_one_that_was_configured_last(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with world.gateway() as gateway:
+        await gateway.reload(draw(world.document(more="drain: {delay: 1ms, timeout: 7s}")))
+    assert "draining delay=0.001s timeout=7s" in caplog.messages
+
+
 async def test_a_start_that_fails_leaves_nothing(world: World) -> None:
     (world.folder / "users.sqlite3").write_bytes(b"no database" * 100)
     (ports,) = open_ports(world.document().config)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.files import FileRefused, read_file, read_secret_file
+from gateway.files import FileRefused, NamedFiles, path_to, read_file, read_secret_file, version_of
 
 READERS = pytest.mark.parametrize("read", [read_file, read_secret_file])
 Read = Callable[..., bytes]
@@ -116,3 +116,44 @@ def test_a_name_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
     path.write_bytes(b"x")
     path.chmod(0o644)
     assert refusal(read_secret_file, path).isprintable()
+
+
+def test_named_files_are_read_once_and_known_also_when_they_are_not_there(tmp_path: Path) -> None:
+    path, missing = tmp_path / "a", tmp_path / "b"
+    path.write_text("first")
+    files = NamedFiles()
+    assert files.read(path, max_bytes=10) == b"first"
+    with pytest.raises(FileRefused):
+        files.read(missing, max_bytes=10)
+    version = version_of(path)
+    path.write_text("second")
+    missing.write_text("there")
+    assert files.read(path, max_bytes=10) == b"first"
+    assert files.versions[path] == version != version_of(path)
+    assert files.versions[missing] != version_of(missing)
+    others = files.but_for({path})
+    assert others.read(path, max_bytes=10) == b"second"
+    assert files.read(path, max_bytes=10) == b"first"
+
+
+def test_s88_as_a_secret_a_file_is_looked_at_again(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("x")
+    path.chmod(0o644)
+    files = NamedFiles()
+    assert files.read(path, max_bytes=10)
+    with pytest.raises(FileRefused, match="is open to others"):
+        files.read(path, max_bytes=10, is_secret=True)
+
+
+def test_a_file_in_memory_has_a_path_as_long_as_it_is_used() -> None:
+    with path_to(b"content") as path:
+        assert Path(path).read_bytes() == b"content"
+        assert Path(path).read_bytes() == b"content"
+    assert not Path(path).exists()
+
+
+def test_s88_without_files_in_memory_it_is_one_that_nobody_else_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.memfd_create")
+    with path_to(b"content") as path:
+        assert Path(path).read_bytes() == b"content"

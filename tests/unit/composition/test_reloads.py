@@ -29,6 +29,14 @@ WATCHING = "watch: true, interval: 100ms"
 TLS = ", tls: {certificate: own.crt, key: own.key}"
 
 
+@pytest.fixture(autouse=True)
+def levels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What would have become the least that this process logs."""
+    levels: list[str] = []
+    monkeypatch.setattr("gateway.composition.reloads.set_level", levels.append)
+    return levels
+
+
 class World:
     def __init__(self, folder: Path, **values: str) -> None:
         self.folder = folder
@@ -109,6 +117,13 @@ def test_what_is_refused_is_told_with_its_place_and_the_last_good_one_stays(
     assert world.reloads.current is before
     assert world.counted() == (0, 3)
     assert not world.meter.was_good
+
+
+def test_the_least_that_is_told_is_the_new_one(tmp_path: Path, levels: list[str]) -> None:
+    world = World(tmp_path)
+    world.replace(world.file, world.file.read_text() + "log: {level: error}\n")
+    world.take()
+    assert levels == ["error"]
 
 
 def test_a_defect_is_told_and_counted_and_nothing_else(

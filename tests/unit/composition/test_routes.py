@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.composition.routes import build_cors, build_routes
+from gateway.composition.routes import RouteCounts, build_cors, build_routes
 from gateway.composition.upstreams import build_pool
 from gateway.config.model import Config
 from gateway.errors import Reason, Refused
@@ -25,7 +25,7 @@ ENDPOINTS = ("/api/token", "/api/token/refresh", "/api/token/verify", "/api/toke
 class Table:
     """A table of routes before two upstreams."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, counts: RouteCounts | None = None) -> None:
         reader = ResponseReader(uses=ResponseFieldUses())
         self.metering = Metering()
         meters = self.metering.meters
@@ -36,7 +36,7 @@ class Table:
         self.endpoints = build_pool("endpoints", config.upstreams["app"], tls=None, reader=reader, meters=meters)
         self.cors = None if config.cors is None else build_cors(config.cors)
         self.routes: RouteTable[RoutePlan] = build_routes(
-            config, pools=self.pools, endpoints=self.endpoints, cors=self.cors, meters=meters
+            config, pools=self.pools, endpoints=self.endpoints, cors=self.cors, meters=meters, counts=counts
         )
 
     def plan(self, path: str) -> RoutePlan:
@@ -189,3 +189,21 @@ async def test_a_pool_for_every_upstream_is_asked_for(tables: list[Table]) -> No
     it = table(tables, "[{path: /a, upstream: app}, {path: /b, upstream: other}]")
     pools: list[UpstreamPool] = [it.plan(path).pool for path in ("/a", "/b")]
     assert pools == [it.pools["app"], it.pools["other"]]
+
+
+async def test_what_is_counted_outlives_the_table() -> None:
+    routes = (
+        "[{path: /, upstream: app, rate_limit: {requests: 1, per: 60s}, websocket: {allow_origins: ['*']}}]",
+        "[{path: /, upstream: app, roles: [a], rate_limit: {requests: 1, per: 60s}, websocket: {allow_origins: ['*']}}]",
+        "[{path: /, upstream: app, rate_limit: {requests: 2, per: 60s}}, {path: /b, upstream: app}]",
+    )
+    counts, plans = RouteCounts(), []
+    for yaml in routes:
+        counts = RouteCounts(counts)
+        made = Table(config_with(routes=yaml), counts)
+        plans.append(made.plan("/"))
+        made.close()
+    assert plans[0].rate_limit is plans[1].rate_limit is not None
+    assert plans[0].websocket is plans[1].websocket is not None
+    assert plans[2].rate_limit is not plans[1].rate_limit
+    assert plans[2].websocket is None

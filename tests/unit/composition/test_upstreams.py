@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.composition.upstreams import build_checks, build_endpoints_pool, build_pool
+from gateway.composition.blueprint import Blueprint, draw
+from gateway.composition.upstreams import Upstreams, build_checks, build_endpoints_pool, build_pool
 from gateway.config.sections.upstreams import Upstream
 from gateway.config.sections.users import Users
 from gateway.errors import Reason, Refused
@@ -17,7 +18,7 @@ from gateway.http.fields import ResponseFieldUses
 from gateway.http.responses import ResponseReader
 from gateway.proxy.upstream_pool import UpstreamPool
 from tests.certificates import write_pair
-from tests.unit.composition.documents import config_with
+from tests.unit.composition.documents import config_with, document_with
 from tests.unit.metering import new_meters
 
 MakeServer = Callable[..., Awaitable[int]]
@@ -172,3 +173,31 @@ async def test_the_application_is_an_upstream_like_any_other() -> None:
             (await pool.open()).close()
     finally:
         await runner.cleanup()
+
+
+# In a reload
+
+
+def blueprint(upstreams: str, routes: str = "[{path: /, upstream: app}]") -> Blueprint:
+    return draw(document_with(upstreams=upstreams, routes=routes))
+
+
+async def test_what_stays_goes_on_and_what_goes_ends() -> None:
+    upstreams = Upstreams(reader=READER, meters=new_meters())
+    both = upstreams.draw(blueprint("{app: {servers: ['http://a']}, b: {servers: ['http://b'], health: {path: /}}}"))
+    assert upstreams.pools() == []
+    upstreams.run(both)
+    checks = both["b"].checks
+    assert checks is not None
+    assert both["app"].checks is None
+    again = upstreams.draw(blueprint("{app: {servers: ['http://a']}, b: {servers: ['http://c'], health: {path: /}}}"))
+    assert again["app"] is both["app"]
+    assert again["b"].pool is not both["b"].pool
+    assert again["b"].checks is None, "nothing runs before it is put in place"
+    upstreams.run(again)
+    assert checks.cancelling()
+    assert not any(server._is_closed for server in again["app"].pool.servers)
+    assert all(server._is_closed for server in both["b"].pool.servers)
+    upstreams.close()
+    assert upstreams.pools() == []
+    assert all(server._is_closed for server in again["app"].pool.servers)

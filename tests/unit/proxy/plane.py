@@ -152,7 +152,7 @@ class World:
         )
         proxies = Networks(trusted)
         routes = self._routes()
-        rules = PlaneRules(
+        self.rules = rules = PlaneRules(
             preparation=_preparation(routes, trusts_peer=False),
             trusted_preparation=_preparation(routes, trusts_peer=True),
             trusted_proxies=TrustedProxies(proxies) if trusted else None,

@@ -276,3 +276,48 @@ async def test_when_nobody_can_tell_what_was_revoked_no_token_passes(world: Worl
         assert world.refusal(policy, fields) is Reason.STORE_UNAVAILABLE
     assert world.admission.recognise(PUBLIC, fields, NOW) is None
     assert isinstance(world.admission.recognise(REQUIRED, fields, NOW - 0.1), Principal)
+
+
+# Other rules
+
+
+def other_rules(scheme: str = "Bearer", key: str = KEY) -> AdmissionRules:
+    return AdmissionRules(
+        bearer=BearerReader(schemes=(scheme,)),
+        verifier=TokenVerifier(
+            keyring=Keyring(build_key("HS256", Secret(key), None)),
+            leeway=0,
+            audience=(),
+            issuer=None,
+            user_id_claim="user_id",
+            token_type_claim="token_type",
+            jti_claim="jti",
+            session_claim="sid",
+        ),
+        identity=IdentityRenderer(fields={}, refuses_unsafe=False),
+        roles_claim="groups",
+    )
+
+
+async def test_s43_what_other_keys_have_verified_does_not_count_any_more(world: World) -> None:
+    fields = world.bearer()
+    await known(world, fields)
+    assert world.admission.recognise(STATELESS, fields, NOW) is not None
+    world.admission.swap(other_rules(key=generate_key("HS256")))
+    assert world.refusal(REQUIRED, fields) is Reason.TOKEN_INVALID
+    assert world.refusal(STATELESS, fields) is Reason.TOKEN_INVALID
+    world.admission.swap(other_rules())
+    principal = world.admission.recognise(STATELESS, world.bearer(groups=["a"], roles=["b"], tenant="north"), NOW)
+    assert isinstance(principal, Principal)
+    assert (principal.roles, principal.identity) == ({"a"}, f"X-User-Id: {world.user_id}".encode())
+    world.admission.swap(other_rules(scheme="JWT"))
+    assert world.admission.recognise(REQUIRED, fields, NOW) is None
+
+
+async def test_s43_what_is_looked_up_meanwhile_is_for_its_own_request_alone(world: World) -> None:
+    fields = world.bearer()
+    unknown = world.admission.recognise(REQUIRED, fields, NOW)
+    assert isinstance(unknown, UnknownUser)
+    world.admission.swap(other_rules(key=generate_key("HS256")))
+    assert (await world.admission.look_up(unknown)).user_id == world.user_id
+    assert world.refusal(REQUIRED, fields) is Reason.TOKEN_INVALID

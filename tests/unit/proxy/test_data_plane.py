@@ -1,12 +1,17 @@
 """What the connections of a process share: their number, the end of all of them, the date, the ids of requests."""
 
 import asyncio
+import dataclasses
 import re
 
 import pytest
 
-from gateway.http.addresses import parse_address
+from gateway.http.addresses import Networks, parse_address
+from gateway.http.forwarding import TrustedProxies
+from gateway.http.routes import RouteTable
+from gateway.proxy.data_plane import PlaneRules
 from tests.unit.proxy.plane import CORS, LINGER, World, running
+from tests.unit.proxy.plane import _preparation as preparation_of
 from tests.unit.proxy.transports import Peer, settle
 from tests.unit.proxy.wire import EPOCH, GET, HANDSHAKE, NOWHERE, OK, ORIGIN, SWITCH, answer, bearer, post, request
 
@@ -281,3 +286,78 @@ async def test_where_no_route_is_found_a_browser_can_read_so() -> None:
     async with running(cors=CORS) as world:
         client = await world.ask(request(b"/nowhere", b"Origin: " + ORIGIN))
         assert answer(client).fields["access-control-allow-origin"] == ORIGIN.decode()
+
+
+# Other rules
+
+
+def nowhere(world: World) -> PlaneRules:
+    """As they are, without a route."""
+    preparation = preparation_of(RouteTable(exact={}, prefixes={}), trusts_peer=False)
+    return dataclasses.replace(world.rules, preparation=preparation)
+
+
+async def test_a_connection_forgets_what_was_made_of_its_last_head() -> None:
+    async with running() as world:
+        client = await world.answered(GET, OK)
+        assert client.read().endswith(b"ok")
+        world.plane.swap(nowhere(world))
+        client.send(GET)
+        await settle()
+        assert answer(client).status == 404
+        world.plane.swap(world.rules)
+        client.send(GET)
+        await settle()
+        world.app.peer.send(OK)
+        await settle()
+        assert client.read().endswith(b"ok")
+
+
+async def test_what_has_begun_goes_on_where_it_is() -> None:
+    async with running() as world:
+        client = await world.ask(GET)
+        world.plane.swap(nowhere(world))
+        world.app.peer.send(OK)
+        await settle()
+        assert client.read().endswith(b"ok")
+
+
+async def test_half_a_head_is_read_by_the_rules_of_its_end() -> None:
+    async with running() as world:
+        client = await world.ask(GET[:10])
+        world.plane.swap(nowhere(world))
+        client.send(GET[10:])
+        await settle()
+        assert answer(client).status == 404
+
+
+async def test_s24_who_is_trusted_is_asked_anew_of_open_connections() -> None:
+    told = request(b"/open", b"X-Forwarded-For: 203.0.113.7")
+    trusting = TrustedProxies(Networks(["192.0.2.0/24"]))
+    async with running() as world:
+        client, newcomer = world.connect("192.0.2.1"), world.plane.new_connection()
+        assert newcomer is not None
+        for rules, seen in (
+            (dataclasses.replace(world.rules, trusted_proxies=trusting), b"X-Forwarded-For: 203.0.113.7, 192.0.2.1"),
+            (world.rules, b"X-Forwarded-For: 192.0.2.1"),
+        ):
+            world.plane.swap(rules)
+            client.send(told)
+            await settle()
+            assert seen + b"\r\n" in world.forwarded()
+            world.app.peer.send(OK)
+            await settle()
+            assert client.read()
+        world.plane.on_client_lost(newcomer)
+
+
+async def test_s81_the_caps_are_the_new_ones_and_who_is_there_stays() -> None:
+    async with running(max_connections=2) as world:
+        client = await world.ask(GET)
+        assert not is_full(world)
+        world.plane.swap(dataclasses.replace(world.rules, caps=dataclasses.replace(world.rules.caps, total=1)))
+        assert world.plane.connections_limit == 1
+        assert is_full(world)
+        world.app.peer.send(OK)
+        await settle()
+        assert client.read().endswith(b"ok")

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,7 @@ class Stream:
         self.plan = plan
         self.principal = None if user_id is None else principal(user_id, expires_at, token_id)
         self.ended: list[Reason] = []
+        self.request: Any = SimpleNamespace(tokens=None)
 
     def end_early(self, reason: Reason) -> None:
         self.ended.append(reason)
@@ -269,3 +272,50 @@ async def test_who_is_none_of_the_directorys_users_is_not_looked_up(world: World
     await until(lambda: ours.ended == [Reason.USER_NOT_FOUND])
     await sweeps()
     assert theirs.ended == []
+
+
+# Other keys
+
+
+class Recognising:
+    """Knows the tokens that stand in it; the others are refused for `reason`, or nobody's."""
+
+    def __init__(self, *good: bytes, reason: Reason | None = Reason.TOKEN_INVALID) -> None:
+        self._good = good
+        self._reason = reason
+
+    def __call__(self, policy: RoutePolicy, tokens: list[bytes] | None, now: float) -> object | None:
+        assert now == NOW
+        if tokens is not None and tokens[0] in self._good:
+            return policy
+        if self._reason is None:
+            return None
+        raise Refused(self._reason)
+
+
+def with_token(token: bytes, plan: RoutePlan | None = None) -> Stream:
+    stream = Stream(plan or route_plan())
+    stream.request = SimpleNamespace(tokens=[token])
+    return stream
+
+
+async def test_s71_what_other_keys_would_not_admit_ends(world: World) -> None:
+    good, bad, nobodys = (with_token(token) for token in (b"good", b"bad", b"nobodys"))
+    outliving = with_token(b"bad", route_plan(outlives=True))
+    for stream in (good, bad, nobodys, outliving):
+        world.exchanges.watch(stream)
+    world.exchanges.ask_again(Recognising(b"good", b"nobodys"))
+    assert [stream.ended for stream in (good, bad, nobodys, outliving)] == [[], [Reason.TOKEN_INVALID], [], []]
+    world.exchanges.ask_again(Recognising(b"good", reason=None))
+    assert [stream.ended for stream in (good, nobodys)] == [[], [Reason.TOKEN_INVALID]]
+    assert set(world.exchanges.watched) == {good}
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.TOKEN_EXPIRED, Reason.TOKEN_REVOKED, Reason.STORE_UNAVAILABLE, Reason.ISSUER_UNAVAILABLE]
+)
+async def test_what_says_nothing_of_the_keys_ends_nothing(world: World, reason: Reason) -> None:
+    stream = with_token(b"bad")
+    world.exchanges.watch(stream)
+    world.exchanges.ask_again(Recognising(reason=reason))
+    assert stream.ended == []

@@ -97,3 +97,38 @@ lifecycle.end_by_signal(signal.SIGTERM)
 """
     with script(source) as process:
         assert process.end() == (128 + signal.SIGTERM, [])
+
+
+MEANWHILE = """
+import asyncio, contextlib
+from gateway.server.lifecycle import run_until_signalled
+
+@contextlib.asynccontextmanager
+async def served():
+    yield
+    print("left", flush=True)
+
+async def meanwhile():
+    try:
+        print("meanwhile", flush=True)
+        BODY
+    finally:
+        print("over", flush=True)
+
+try:
+    run_until_signalled(served, on_serving=lambda: print("serving", flush=True), meanwhile=meanwhile)
+except LookupError as error:
+    print(error)
+"""
+
+
+def test_what_runs_meanwhile_ends_before_it_is_left() -> None:
+    with script(MEANWHILE.replace("BODY", "await asyncio.sleep(60)")) as process:
+        assert (process.line(), process.line()) == ("serving", "meanwhile")
+        process.signal(signal.SIGTERM)
+        assert process.end() == (0, ["over", "left"])
+
+
+def test_what_it_raises_is_the_end() -> None:
+    with script(MEANWHILE.replace("BODY", "raise LookupError('a defect')")) as process:
+        assert process.end() == (0, ["serving", "meanwhile", "over", "a defect"])
