@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.composition.credentials import Credentials, read_credentials
+from gateway.composition.state import check_state
 from gateway.config import changes
 from gateway.config.load import Document
 from gateway.config.model import Config
@@ -26,7 +27,8 @@ class Blueprint:
 
 
 def draw(document: Document) -> Blueprint:
-    """Raises `ConfigError` with the file and line of each key and certificate that is refused."""
+    """Raises `ConfigError` with the file and line of each key and certificate that is refused, and of a state.url."""
+    check_state(document)
     return Blueprint(document=document, credentials=read_credentials(document))
 
 

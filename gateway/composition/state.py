@@ -1,15 +1,26 @@
-"""Configuration → where users and revocations live."""
+"""Configuration → where users, sessions and revocations live. A driver is imported where it is used, and only then."""
 
 import contextlib
+import importlib.util
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from gateway.auth.passwords import PasswordHasher
+from gateway.config.load import Document
 from gateway.config.model import Config
+from gateway.errors import ConfigError
 from gateway.interfaces import ManagedUserDirectory, StateStore, UserDirectory
+from gateway.redis.address import RedisAddress
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
+from gateway.types import Secret
 from gateway.users.sqlite import SqliteUserDirectory
+
+if TYPE_CHECKING:
+    from gateway.state.redis import RedisStateStore
+
+_TIMEOUT: Final = 2.0  # for a connection and for an answer: a log-in that waits for longer is better told so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,17 +31,33 @@ class State:
     store: StateStore
 
 
+def check_state(document: Document) -> None:
+    """Raises `ConfigError` when the store cannot be what the configuration says; nothing is connected."""
+    url = document.config.state.url
+    if url is None:
+        return
+    try:
+        RedisAddress.parse(url.reveal())
+    except ValueError as error:
+        raise ConfigError([document.problem("state.url", str(error))]) from None
+    if importlib.util.find_spec("redis") is None:
+        problem = "needs a package that is not installed: pip install 'simplejwt-gateway[redis]'"
+        raise ConfigError([document.problem("state.url", problem)])
+
+
 @contextlib.asynccontextmanager
 async def open_state(config: Config) -> AsyncIterator[State]:
     """Ready for use as long as the context lasts. Raises `StoreUnavailable`."""
-    file = SqliteFile.open(config.users.sqlite)
-    try:
-        directory, store = _users_in(file, config), SqliteStateStore(file)
+    async with contextlib.AsyncExitStack() as stack:
+        file = SqliteFile.open(config.users.sqlite)
+        stack.push_async_callback(file.close)
+        directory = _users_in(file, config)
         await directory.prepare()
+        url = config.state.url
+        store = SqliteStateStore(file) if url is None else _redis_store(url, config)
+        stack.push_async_callback(store.close)
         await store.prepare()
         yield State(directory=directory, store=store)
-    finally:
-        await file.close()
 
 
 @contextlib.asynccontextmanager
@@ -53,3 +80,12 @@ def build_hasher(config: Config) -> PasswordHasher:
 def _users_in(file: SqliteFile, config: Config) -> SqliteUserDirectory:
     by_email = config.login.username_field == "email"
     return SqliteUserDirectory(file, login_attribute="email" if by_email else "username")
+
+
+def _redis_store(url: Secret, config: Config) -> "RedisStateStore":
+    from gateway.redis.server import RedisServer
+    from gateway.state.redis import RedisStateStore
+
+    address, state = RedisAddress.parse(url.reveal()), config.state
+    server = RedisServer(address, namespace=state.namespace, max_connections=state.max_connections, timeout=_TIMEOUT)
+    return RedisStateStore(server)

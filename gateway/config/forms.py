@@ -20,6 +20,7 @@ class Form(StrEnum):
 
     TEXT = "text"
     NAME = "a name"
+    IDENTIFIER = "an identifier"
     BLOCK = "text of any number of lines"
     QUOTABLE = "visible ASCII text"
     TOKEN = "a token (RFC 9110)"
@@ -57,6 +58,12 @@ RULES: Final[Mapping[Form, tuple[Rule, ...]]] = {
         Rule(
             pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
             refusal="must be 1 to 64 letters, digits, `.`, `_` or `-`, the first a letter or digit",
+        ),
+    ),
+    Form.IDENTIFIER: (
+        Rule(
+            pattern=r"[a-z][a-z0-9_]{0,47}",
+            refusal="must be 1 to 48 lower-case letters, digits or `_`, the first a letter",
         ),
     ),
     Form.BLOCK: (Rule(pattern=r"[^\x00]+", refusal="must not hold a NUL character"),),

@@ -2,13 +2,29 @@
 
 from dataclasses import dataclass, field
 
+from gateway.config.forms import Form
 from gateway.config.metadata import doc
+from gateway.types import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """What all workers and replicas share: sessions and revocations."""
 
+    url: Secret | None = field(
+        default=None,
+        metadata=doc(
+            "Where: redis://, rediss:// or unix:// for a Redis or Valkey server; the file of users.sqlite when absent."
+        ),
+    )
+    namespace: str = field(
+        default="gateway",
+        metadata=doc("What everything of this gateway there begins with.", form=Form.IDENTIFIER),
+    )
+    max_connections: int = field(
+        default=4,
+        metadata=doc("Connections of each worker, besides one to listen.", minimum=1, maximum=256),
+    )
     max_staleness: float | None = field(
         default=None,
         metadata=doc(

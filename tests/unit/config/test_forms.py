@@ -9,6 +9,7 @@ from gateway.config.forms import MAX_TEXT_CHARS, RULES, Form, refusal
 GOOD = {
     Form.TEXT: ["x", "a b", "é", "http://x/y?z"],
     Form.NAME: ["app", "a.b-c_d", "9", "a" * 64],
+    Form.IDENTIFIER: ["gateway", "g", "a_9", "a" * 48],
     Form.BLOCK: ["x", "-----BEGIN\nabc\n-----END", "a" * (MAX_TEXT_CHARS + 1)],
     Form.QUOTABLE: ["api", "my api [1]", "~!"],
     Form.TOKEN: ["Bearer", "X-User_Id", "a!#$%&'*+.^`|~"],
@@ -50,6 +51,7 @@ GOOD = {
 BAD = {
     Form.TEXT: ["", "a\nb", "a\x00", "\x7f", "x" * (MAX_TEXT_CHARS + 1)],
     Form.NAME: ["", "-a", ".a", "a b", "a/b", "é", "a" * 65, "a\n"],
+    Form.IDENTIFIER: ["", "9a", "_a", "A", "a-b", "{a}", "é", "a" * 49, "a\n"],
     Form.BLOCK: ["", "a\x00b"],
     Form.QUOTABLE: ['a"b', "a\\b", "é", "a\tb", "a\n"],
     Form.TOKEN: ["a b", "a:b", "a,b", "é", "a\n", '"a"', "(a)"],

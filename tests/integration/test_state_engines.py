@@ -1,0 +1,165 @@
+"""Two gateways on one store, whichever keeps it: real processes, real servers, and what happens when one is killed."""
+
+import concurrent.futures
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.integration import processes
+from tests.integration.data_plane import ENVIRONMENT, Plane, get, post, running_plane
+from tests.integration.processes import Server
+from tests.integration.raw_client import Answer, ask
+from tests.redis_servers import BINARIES, LocalServer, running
+
+SQLITE: Final = "sqlite"
+ENGINES: Final = (SQLITE, *sorted(BINARIES))
+DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
+JSON: Final = b"Content-Type: application/json"
+
+
+class Pair:
+    """Gateways `one` and `other`, which share users and state."""
+
+    def __init__(self, plane: Plane, other: Server, store: LocalServer | None) -> None:
+        self.one, self.other, self.store = plane.port, other.port, store
+        self.plane = plane
+        self.servers = (plane.gateway, other)
+
+    def post(self, port: int, path: str, **content: str) -> Answer:
+        return ask(port, post(path, json.dumps(content).encode(), JSON))
+
+    def log_in(self, port: int) -> Any:
+        answer = self.post(port, "/api/token/", username="alice", password="alice-password")
+        assert answer.status == 200
+        return answer.json()
+
+    def refresh(self, port: int, tokens: Any) -> Answer:
+        return self.post(port, "/api/token/refresh/", refresh=tokens["refresh"])
+
+    def log_out(self, port: int, tokens: Any) -> None:
+        assert self.post(port, "/api/token/blacklist/", refresh=tokens["refresh"]).status == 200
+
+    def status_with(self, port: int, tokens: Any) -> int:
+        return ask(port, get("/users/x", b"Authorization: Bearer " + tokens["access"].encode())).status
+
+
+@contextlib.contextmanager
+def engine(name: str, folder: Path) -> Iterator[tuple[LocalServer | None, str]]:
+    """The server and its URL; none of them for SQLite."""
+    if name == SQLITE:
+        yield None, ""
+        return
+    with running(name, folder, *DURABLE) as server:
+        yield server, server.url
+
+
+@contextlib.contextmanager
+def running_pair(name: str, folder: Path) -> Iterator[Pair]:
+    with engine(name, folder) as (store, url):
+        sections: dict[str, Any] = {"tokens": {"rotate_refresh_tokens": True}}
+        if url:
+            secret = folder / "url"
+            secret.touch(mode=0o600)
+            secret.write_text(url)
+            sections["state"] = {"url": {"file": str(secret)}}
+        routes = [{"path": "/users", "upstream": "main"}]
+        with running_plane(folder, users=["alice"], routes=routes, **sections) as plane:
+            port = processes.free_port()
+            config = yaml.safe_load((folder / "gateway.yaml").read_text())
+            config["listen"]["port"] = port
+            (folder / "other").mkdir()
+            path = processes.write_gateway_config(folder / "other", config)
+            with processes.gateway(path, port=port, environment=ENVIRONMENT, name="other") as other:
+                yield Pair(plane, other, store)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with running_pair(request.param, tmp_path_factory.mktemp("engines")) as pair:
+        yield pair
+
+
+@pytest.fixture(params=ENGINES)
+def own_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    """For a test that ends one of them."""
+    with running_pair(request.param, tmp_path) as pair:
+        yield pair
+
+
+def test_s55_one_successor_for_all_who_refresh_at_either(pair: Pair) -> None:
+    tokens = pair.log_in(pair.one)
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda n: pair.refresh((pair.one, pair.other)[n % 2], tokens), range(48)))
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.json()["refresh"] for answer in answers}) == 1
+    assert pair.refresh(pair.other, answers[0].json()).status == 200
+
+
+def test_s57_a_log_out_at_one_ends_the_access_token_at_the_other_within_a_second(pair: Pair) -> None:
+    tokens = pair.log_in(pair.one)
+    assert pair.status_with(pair.other, tokens) == 200
+    pair.log_out(pair.one, tokens)
+    told = time.monotonic()
+    while pair.status_with(pair.other, tokens) != 401:
+        assert time.monotonic() - told < 5  # a second, and what a machine that is busy with other tests takes
+        time.sleep(0.02)
+    assert pair.refresh(pair.other, tokens).status == 401
+    assert pair.refresh(pair.one, tokens).status == 401
+
+
+def test_s58_what_a_gateway_acknowledged_it_may_die_after(own_pair: Pair) -> None:
+    kept, ended = own_pair.log_in(own_pair.other), own_pair.log_in(own_pair.other)
+    successor = own_pair.refresh(own_pair.other, kept).json()
+    own_pair.log_out(own_pair.other, ended)
+    own_pair.servers[1].process.kill()
+    assert own_pair.refresh(own_pair.one, ended).status == 401
+    assert own_pair.refresh(own_pair.one, successor).status == 200
+
+
+@pytest.mark.parametrize("own_pair", sorted(BINARIES), indirect=True)
+def test_s58_a_server_that_is_killed_and_comes_back_has_lost_nothing(own_pair: Pair) -> None:
+    store = own_pair.store
+    assert store is not None
+    kept, ended = own_pair.log_in(own_pair.one), own_pair.log_in(own_pair.one)
+    own_pair.log_out(own_pair.one, ended)
+    store.kill()
+    # Who is known passes, who is known to be out stays out, and nobody is told anything that is not sure.
+    assert own_pair.status_with(own_pair.one, kept) == 200
+    assert own_pair.status_with(own_pair.one, ended) == 401
+    assert own_pair.refresh(own_pair.one, kept).status == 503
+    assert own_pair.post(own_pair.one, "/api/token/blacklist/", refresh=kept["refresh"]).status == 503
+    store.start()
+    deadline = time.monotonic() + 20
+    while own_pair.refresh(own_pair.other, ended).status == 503:
+        assert time.monotonic() < deadline
+    assert own_pair.refresh(own_pair.other, ended).status == 401
+    assert own_pair.refresh(own_pair.other, kept).status == 200
+
+
+@pytest.mark.parametrize("url", ["redis://:s3cret@127.0.0.1:1/0", "unix:///nowhere/redis.sock"])
+def test_s88_a_store_that_is_not_there_at_the_start_ends_it_with_a_sentence(tmp_path: Path, url: str) -> None:
+    values = {
+        "listen": {"port": processes.free_port()},
+        "admin": {"enabled": False},
+        "tokens": {"signing_key": {"env": "GATEWAY_SIGNING_KEY"}},
+        "upstreams": {"main": {"servers": ["http://127.0.0.1:9"]}},
+        "routes": [{"path": "/", "upstream": "main"}],
+        "users": {"sqlite": str(tmp_path / "users.sqlite3")},
+        "state": {"url": {"env": "STATE_URL"}},
+    }
+    config = processes.write_gateway_config(tmp_path, values)
+    command = [sys.executable, "-m", "gateway", "run", "--config", str(config)]
+    environment = ENVIRONMENT | {"STATE_URL": url, "PATH": ""}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
+    assert ended.returncode == 1
+    assert "cannot be reached" in ended.stderr
+    assert "s3cret" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
