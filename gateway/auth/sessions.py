@@ -43,10 +43,17 @@ class SessionRules:
         """When a session that began then is over at the latest, Unix seconds; no token of it lasts longer."""
         return float("inf") if self.lifetime is None else created_at + self.lifetime
 
+    def is_open(self, session: Session, now: float) -> bool:
+        """Whether it has a token that is good, unless it is revoked."""
+        return now < session.expires_at and not self._has_reached_a_limit(session, now)
+
+    def _has_reached_a_limit(self, session: Session, now: float) -> bool:
+        is_idle = self.idle_timeout is not None and now >= session.last_used_at + self.idle_timeout
+        return is_idle or now >= self.ends_at(session.created_at)
+
     def standing(self, session: Session, token_id: str, now: float) -> Standing:
         """What the token with this id is to the session now."""
-        is_idle = self.idle_timeout is not None and now >= session.last_used_at + self.idle_timeout
-        if is_idle or now >= self.ends_at(session.created_at):
+        if self._has_reached_a_limit(session, now):
             return Standing.OVER
         if token_id == session.token_id:
             return Standing.CURRENT

@@ -61,6 +61,7 @@ def _endpoint_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:
         (login.blacklist_path, "log-out"),
     ):
         yield path, "POST", "public", f"the gateway itself ({purpose})"
+    yield login.sessions_path, "GET,DELETE", "required", "the gateway itself (one's own sessions)"
     algorithms = (tokens.algorithm, *(key.algorithm for key in tokens.further_keys))
     if not all(algorithm.startswith("HS") for algorithm in algorithms):
         yield login.jwks_path, "GET,HEAD", "public", "the gateway itself (public keys)"

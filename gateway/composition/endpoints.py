@@ -53,25 +53,33 @@ def build_endpoints(
     )
 
 
+def session_rules_of(config: Config) -> SessionRules:
+    """When a session is over, and what becomes of its refresh tokens."""
+    sessions = config.sessions
+    return SessionRules(
+        rotates=config.tokens.rotate_refresh_tokens,
+        rotation_grace=sessions.rotation_grace,
+        idle_timeout=sessions.idle_timeout,
+        lifetime=sessions.lifetime,
+    )
+
+
 def _settings(config: Config, keyring: Keyring) -> EndpointSettings:
-    login, tokens, sessions = config.login, config.tokens, config.sessions
+    login, tokens = config.login, config.tokens
     return EndpointSettings(
         obtain_path=login.obtain_path,
         refresh_path=login.refresh_path,
         verify_path=login.verify_path,
         blacklist_path=login.blacklist_path,
         jwks_path=login.jwks_path,
+        sessions_path=login.sessions_path,
+        token_field=config.bearer.field_name,
         jwks=jwk_set(keyring),
         guessing=_guessing(config.guessing),
         username_field=login.username_field,
         response_fields=login.response_fields,
         legacy_failure=login.compat is Compat.V3_3,
-        sessions=SessionRules(
-            rotates=tokens.rotate_refresh_tokens,
-            rotation_grace=sessions.rotation_grace,
-            idle_timeout=sessions.idle_timeout,
-            lifetime=sessions.lifetime,
-        ),
+        sessions=session_rules_of(config),
         lifetimes=lifetimes_of(tokens),
         scheme=config.bearer.schemes[0],
         realm=config.bearer.realm,

@@ -85,6 +85,15 @@ def build_routes(
         )
         bare = path.rstrip("/")
         exact |= {spelling: plan for spelling in (bare, bare + "/") if spelling}
+    prefixes[login.sessions_path] = RoutePlan(
+        name="sessions",
+        policy=RoutePolicy(access=Access.REQUIRED),
+        pool=endpoints,
+        meter=meters.route("sessions"),
+        reaches_endpoints=True,
+        keeps_token=True,
+        cors=cors,
+    )
     return RouteTable(exact=exact, prefixes=prefixes)
 
 

@@ -134,6 +134,7 @@ def _check_endpoints(config: Config, findings: Findings) -> None:
         "login.verify_path": login.verify_path,
         "login.blacklist_path": login.blacklist_path,
         "login.jwks_path": login.jwks_path,
+        "login.sessions_path": login.sessions_path,
     }
     first: dict[str, str] = {}
     for name, endpoint in endpoints.items():

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -39,7 +39,7 @@ class RequestError(GatewayError):
         self.close = close
 
 
-def json_answer(status: int, body: Mapping[str, Any]) -> web.Response:
+def json_answer(status: int, body: Mapping[str, Any] | Sequence[Any]) -> web.Response:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_LINE_SEPARATORS)
     # What came from the request may hold a lone surrogate; its backslash form is JSON's own escape for it.
     payload = text.encode("utf-8", "backslashreplace")

@@ -20,6 +20,7 @@ from gateway.endpoints.hashing import HashingPool
 from gateway.endpoints.jwks import PublicKeys
 from gateway.endpoints.ledger import Ledger
 from gateway.endpoints.obtain import Obtain
+from gateway.endpoints.own_sessions import OwnSessions
 from gateway.endpoints.refresh import Refresh
 from gateway.endpoints.verify import Verify
 from gateway.endpoints.view import Endpoint, View, last_resort, on_expect
@@ -36,6 +37,8 @@ class EndpointSettings:
     verify_path: str
     blacklist_path: str
     jwks_path: str = "/.well-known/jwks.json"
+    sessions_path: str = "/api/token/sessions/"
+    token_field: str = "Authorization"
     jwks: Mapping[str, Any] | None = None  # the JWK set; not served when there is none
     guessing: GuessingPolicy | None = None  # None: passwords may be guessed without end
     username_field: str = "username"
@@ -96,17 +99,31 @@ def build_application(
         settings.verify_path: verify,
         settings.blacklist_path: blacklist,
     }
-    return _serve(endpoints, settings)
+    own_sessions = OwnSessions(
+        verifier=verifier,
+        ledger=ledger,
+        audit=audit,
+        clock=clock,
+        token_field=settings.token_field,
+        challenge=_challenge(settings),
+    )
+    return _serve(endpoints, own_sessions, settings)
 
 
-def _serve(endpoints: Mapping[str, Endpoint], settings: EndpointSettings) -> web.Application:
-    challenge = f'{settings.scheme} realm="{settings.realm}"'
+def _challenge(settings: EndpointSettings) -> str:
+    return f'{settings.scheme} realm="{settings.realm}"'
+
+
+def _serve(endpoints: Mapping[str, Endpoint], own_sessions: OwnSessions, settings: EndpointSettings) -> web.Application:
+    challenge = _challenge(settings)
     application = web.Application(middlewares=[last_resort(challenge)], client_max_size=MAX_BODY_BYTES)
     application.on_response_prepare.append(add_fixed_fields)
     handlers: dict[str, Handler] = {
         path: View(endpoint=endpoint, challenge=challenge, body_timeout=settings.body_timeout).handle
         for path, endpoint in endpoints.items()
     }
+    handlers[settings.sessions_path] = own_sessions.handle_all
+    handlers[settings.sessions_path.rstrip("/") + "/{session_id}"] = own_sessions.handle_one
     if settings.jwks is not None:
         handlers[settings.jwks_path] = PublicKeys(settings.jwks).handle
     for path, handle in handlers.items():

@@ -13,6 +13,8 @@ from gateway.interfaces import StateStore
 from gateway.observability.audit import AuditLog, Origin
 from gateway.types import Claims, Revocation, RevokedKind, Session, TokenReference, User
 
+_MAX_LISTED: Final = 1000
+
 _MAX_ATTEMPTS: Final = 4  # who loses against another refresh finds its result at the next look
 
 
@@ -85,6 +87,11 @@ class Ledger:
                 user_agent=printable_user_agent(origin.user_agent),
             )
         )
+
+    async def sessions_of(self, user_id: str, now: float) -> list[Session]:
+        """The sessions of a user that are not over, a thousand at most."""
+        sessions = await self._store.sessions(user_id=user_id, after="", limit=_MAX_LISTED)
+        return [session for session in sessions if self._rules.is_open(session, now)]
 
     async def is_spent(self, token: TokenReference) -> bool:
         """Whether this refresh token of a session that is not revoked has a successor."""

@@ -67,14 +67,7 @@ class View:
         content = await body.read(request, deadline=self._body_timeout)
         data = body.parse(content, body.content_type_of(request))
         values = fields.validate(data, self._endpoint.fields)
-        traceparent = request.headers.get(TRACEPARENT_FIELD)
-        origin = Origin(
-            client_address=request.headers.get(CLIENT_ADDRESS_FIELD, request.remote or ""),
-            request_id=request.headers.get(REQUEST_ID_FIELD, ""),
-            trace_id=None if traceparent is None else trace_id(traceparent.encode()),
-            user_agent=request.headers.get(hdrs.USER_AGENT, ""),
-        )
-        return await self._endpoint.answer(values, origin)
+        return await self._endpoint.answer(values, origin_of(request))
 
     def _document(self) -> Mapping[str, Any]:
         """DRF's answer to OPTIONS, in its shape."""
@@ -90,6 +83,17 @@ class View:
                 }
             },
         }
+
+
+def origin_of(request: web.Request) -> Origin:
+    """Where a request came from, as the data plane says."""
+    traceparent = request.headers.get(TRACEPARENT_FIELD)
+    return Origin(
+        client_address=request.headers.get(CLIENT_ADDRESS_FIELD, request.remote or ""),
+        request_id=request.headers.get(REQUEST_ID_FIELD, ""),
+        trace_id=None if traceparent is None else trace_id(traceparent.encode()),
+        user_agent=request.headers.get(hdrs.USER_AGENT, ""),
+    )
 
 
 def last_resort(challenge: str) -> Middleware:

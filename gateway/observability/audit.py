@@ -60,6 +60,10 @@ class AuditLog:
         """A spent refresh token came back: somebody else may hold a copy, and the whole session was ended."""
         self._write(logging.WARNING, "session_revoked", origin, **_of(token), reason="refresh_token_reused")
 
+    def session_ended(self, origin: Origin, token: IssuedToken, *, session_id: str) -> None:
+        """A user ended one of his sessions, with a token of this or of another one."""
+        self._write(logging.INFO, "session_ended", origin, user_id=token.user_id, session=session_id)
+
     def logout_succeeded(self, origin: Origin, token: IssuedToken) -> None:
         self._write(logging.INFO, "logout_succeeded", origin, **_of(token))
 

@@ -32,6 +32,10 @@ class Login:
         default="/.well-known/jwks.json",
         metadata=doc("Path of the public keys; 404 as long as there are none.", form=Form.PATH),
     )
+    sessions_path: str = field(
+        default="/api/token/sessions/",
+        metadata=doc("Path of a user's own sessions, and below it of each of them.", form=Form.PATH),
+    )
     username_field: Literal["username", "email"] = field(
         default="username",
         metadata=doc(

@@ -21,6 +21,7 @@ def test_one_line_a_route_says_who_may_pass(config_file: Path, run: Run) -> None
         "/api/token/refresh/\tPOST\tpublic\tthe gateway itself (refresh)",
         "/api/token/verify/\tPOST\tpublic\tthe gateway itself (verify)",
         "/api/token/blacklist/\tPOST\tpublic\tthe gateway itself (log-out)",
+        "/api/token/sessions/\tGET,DELETE\trequired\tthe gateway itself (one's own sessions)",
         "/\tall\tany user\tapp http://127.0.0.1:9000",
         "/public\tall\tpublic\tfiles http://127.0.0.1:9001",
         "/feed\tGET,HEAD\toptional\tapp http://127.0.0.1:9000",
