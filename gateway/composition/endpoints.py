@@ -15,7 +15,7 @@ from gateway.composition.tokens import lifetimes_of
 from gateway.config.model import Config
 from gateway.config.sections.guessing import Guessing
 from gateway.config.sections.login import Compat
-from gateway.endpoints.application import EndpointSettings, build_application
+from gateway.endpoints.application import EndpointSettings, Surroundings, build_application
 from gateway.endpoints.hashing import HashingPool
 from gateway.http.addresses import Networks
 from gateway.observability.audit import AuditLog
@@ -40,17 +40,17 @@ def build_endpoints(
     meters: Meters,
 ) -> web.Application:
     """Log-in, refresh, verify and log-out, and the public keys."""
-    return build_application(
+    parts = Surroundings(
         directory=state.directory,
         store=state.store,
         hashing=hashing,
         verifier=verifier,
         issuer=issuer,
         revocations=revocations,
-        settings=_settings(config, keyring),
         audit=AuditLog(clock=time.time, meter=meters.auth()),
         clock=time.time,
     )
+    return build_application(parts, _settings(config, keyring))
 
 
 def session_rules_of(config: Config) -> SessionRules:

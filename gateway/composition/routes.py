@@ -1,6 +1,7 @@
 """Configuration → the table of routes, with all that was decided of each."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from gateway.auth.policy import RoutePolicy
@@ -66,6 +67,7 @@ def build_routes(
         for route in config.routes
     }
     login = config.login
+    own = partial(RoutePlan, pool=endpoints, reaches_endpoints=True, cors=cors)
     exact: dict[str, RoutePlan] = {}
     endpoint_paths = {
         "obtain": login.obtain_path,
@@ -75,24 +77,12 @@ def build_routes(
         "jwks": login.jwks_path,
     }
     for name, path in endpoint_paths.items():
-        plan = RoutePlan(
-            name=name,
-            policy=RoutePolicy(access=Access.PUBLIC),
-            pool=endpoints,
-            meter=meters.route(name),
-            reaches_endpoints=True,
-            cors=cors,
-        )
+        plan = own(name=name, policy=RoutePolicy(access=Access.PUBLIC), meter=meters.route(name))
         bare = path.rstrip("/")
         exact |= {spelling: plan for spelling in (bare, bare + "/") if spelling}
-    prefixes[login.sessions_path] = RoutePlan(
-        name="sessions",
-        policy=RoutePolicy(access=Access.REQUIRED),
-        pool=endpoints,
-        meter=meters.route("sessions"),
-        reaches_endpoints=True,
-        keeps_token=True,
-        cors=cors,
+    required = RoutePolicy(access=Access.REQUIRED)
+    prefixes[login.sessions_path] = own(
+        name="sessions", policy=required, meter=meters.route("sessions"), keeps_token=True
     )
     return RouteTable(exact=exact, prefixes=prefixes)
 

@@ -51,53 +51,54 @@ class EndpointSettings:
     leeway: float = 0.0
     body_timeout: float = 30.0
 
+    @property
+    def challenge(self) -> str:
+        """The value of WWW-Authenticate."""
+        return f'{self.scheme} realm="{self.realm}"'
 
-def build_application(
-    *,
-    directory: UserDirectory,
-    store: StateStore,
-    hashing: HashingPool,
-    verifier: TokenVerifier,
-    issuer: TokenIssuer,
-    revocations: RevocationList,
-    settings: EndpointSettings,
-    audit: AuditLog,
-    clock: Callable[[], float],
-) -> web.Application:
-    """The endpoints, each with and without the trailing slash. What is passed in is not closed with it.
 
-    `clock` gives Unix seconds. Raises ValueError when `settings.response_fields` names an attribute that users do not
-    have.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the endpoints work with and do not close. `clock` gives Unix seconds."""
+
+    directory: UserDirectory
+    store: StateStore
+    hashing: HashingPool
+    verifier: TokenVerifier
+    issuer: TokenIssuer
+    revocations: RevocationList
+    audit: AuditLog
+    clock: Callable[[], float]
+
+
+def build_application(parts: Surroundings, settings: EndpointSettings) -> web.Application:
+    """The endpoints, each with and without the trailing slash.
+
+    Raises ValueError when `settings.response_fields` names an attribute that users do not have.
     """
+    verifier, audit, clock = parts.verifier, parts.audit, parts.clock
     ledger = Ledger(
-        store=store,
-        revocations=revocations,
+        store=parts.store,
+        revocations=parts.revocations,
         rules=settings.sessions,
         lifetimes=settings.lifetimes,
         leeway=settings.leeway,
         audit=audit,
     )
-    obtain = Obtain(
-        gate=PasswordGate(directory=directory, hashing=hashing, store=store, policy=settings.guessing, clock=clock),
-        issuer=issuer,
-        ledger=ledger,
-        audit=audit,
-        clock=clock,
-        username_field=settings.username_field,
-        response_fields=settings.response_fields,
-        legacy_failure=settings.legacy_failure,
-    )
     rotates = settings.sessions.rotates
-    refresh = Refresh(
-        directory=directory, verifier=verifier, issuer=issuer, ledger=ledger, audit=audit, clock=clock, rotates=rotates
-    )
-    verify = Verify(verifier=verifier, ledger=ledger, clock=clock, rotates=rotates)
-    blacklist = Blacklist(verifier=verifier, ledger=ledger, audit=audit, clock=clock)
     endpoints: dict[str, Endpoint] = {
-        settings.obtain_path: obtain,
-        settings.refresh_path: refresh,
-        settings.verify_path: verify,
-        settings.blacklist_path: blacklist,
+        settings.obtain_path: _obtain(parts, ledger, settings),
+        settings.refresh_path: Refresh(
+            directory=parts.directory,
+            verifier=verifier,
+            issuer=parts.issuer,
+            ledger=ledger,
+            audit=audit,
+            clock=clock,
+            rotates=rotates,
+        ),
+        settings.verify_path: Verify(verifier=verifier, ledger=ledger, clock=clock, rotates=rotates),
+        settings.blacklist_path: Blacklist(verifier=verifier, ledger=ledger, audit=audit, clock=clock),
     }
     own_sessions = OwnSessions(
         verifier=verifier,
@@ -105,17 +106,33 @@ def build_application(
         audit=audit,
         clock=clock,
         token_field=settings.token_field,
-        challenge=_challenge(settings),
+        challenge=settings.challenge,
     )
     return _serve(endpoints, own_sessions, settings)
 
 
-def _challenge(settings: EndpointSettings) -> str:
-    return f'{settings.scheme} realm="{settings.realm}"'
+def _obtain(parts: Surroundings, ledger: Ledger, settings: EndpointSettings) -> Obtain:
+    gate = PasswordGate(
+        directory=parts.directory,
+        hashing=parts.hashing,
+        store=parts.store,
+        policy=settings.guessing,
+        clock=parts.clock,
+    )
+    return Obtain(
+        gate=gate,
+        issuer=parts.issuer,
+        ledger=ledger,
+        audit=parts.audit,
+        clock=parts.clock,
+        username_field=settings.username_field,
+        response_fields=settings.response_fields,
+        legacy_failure=settings.legacy_failure,
+    )
 
 
 def _serve(endpoints: Mapping[str, Endpoint], own_sessions: OwnSessions, settings: EndpointSettings) -> web.Application:
-    challenge = _challenge(settings)
+    challenge = settings.challenge
     application = web.Application(middlewares=[last_resort(challenge)], client_max_size=MAX_BODY_BYTES)
     application.on_response_prepare.append(add_fixed_fields)
     handlers: dict[str, Handler] = {

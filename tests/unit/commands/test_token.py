@@ -1,5 +1,6 @@
 import base64
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_without_a_key_it_says_that_the_signature_is_not_checked(inspect: Inspec
     code, out, err = inspect(sign(claims(), key="another key, which nobody has told the gateway"))
     assert (code, err) == (0, "")
     assert '"user_id": "1"' in out
-    assert "issued      30 s ago" in out
+    assert re.search(r"issued      (3|4|5)\d s ago", out)
     assert "expires     in 4 min" in out
     assert "NOT checked: give --config or --key-file" in out
     assert "would take it" not in out

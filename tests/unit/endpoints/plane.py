@@ -19,7 +19,7 @@ from gateway.auth.passwords import PasswordHasher
 from gateway.auth.revocation import RevocationList
 from gateway.auth.sessions import SessionRules
 from gateway.auth.verifier import TokenVerifier
-from gateway.endpoints.application import EndpointSettings, build_application
+from gateway.endpoints.application import EndpointSettings, Surroundings, build_application
 from gateway.endpoints.connection import Connection
 from gateway.endpoints.hashing import HashingPool
 from gateway.observability.audit import AuditLog
@@ -129,7 +129,7 @@ class Neighbours:
     def application(self) -> web.Application:
         keyring = Keyring(build_key("HS256", Secret(KEY), None))
         parties: dict[str, Any] = {"keyring": keyring, "audience": (), "issuer": None}
-        return build_application(
+        parts = Surroundings(
             directory=self.directory,
             store=self.store,
             hashing=self.hashing,
@@ -155,11 +155,12 @@ class Neighbours:
             ),
             revocations=self.revocations,
             audit=AuditLog(clock=self.clock, meter=new_meters().auth()),
-            settings=EndpointSettings(
-                sessions=self.rules, lifetimes=self.lifetimes, leeway=self.leeway, **(PATHS | self.settings)
-            ),
             clock=self.clock,
         )
+        settings = EndpointSettings(
+            sessions=self.rules, lifetimes=self.lifetimes, leeway=self.leeway, **(PATHS | self.settings)
+        )
+        return build_application(parts, settings)
 
 
 @dataclass
