@@ -87,7 +87,7 @@ class Gateway:
     def __init__(self, blueprint: Blueprint, metering: Metering | None = None) -> None:
         require_c_parsers()
         self._blueprint = blueprint
-        self._metering = metering or open_metering(1, is_exposed=blueprint.config.admin.enabled)
+        self._shared_metering = metering
         self._seat = 0
         self._revocations = RevocationList()
         self._responses = ResponseReader(uses=ResponseFieldUses())
@@ -124,6 +124,7 @@ class Gateway:
         """Things are pushed onto the exit stack in the order in which they start, so they end in the opposite one."""
         config, loop = self._blueprint.config, asyncio.get_running_loop()
         ports = self._take_ports()
+        self._metering = self._shared_metering or open_metering(1, is_exposed=config.admin.enabled)
         tally = self._begin_tally()
         self._meters = Meters(tally)
         self._upstreams = Upstreams(reader=self._responses, meters=self._meters)

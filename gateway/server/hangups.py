@@ -1,18 +1,24 @@
 """SIGHUP, which asks to read the configuration again."""
 
 import asyncio
+import os
 import signal
 from types import FrameType
+from typing import Final
+
+_STANDARD_ERROR: Final = 2
 
 
 class HangUps:
     """Caught from the moment on when this is made, before the configuration is read: none is lost, and none kills.
 
-    Several that come before anybody looks are one.
+    Several that come before anybody looks are one. One that comes because the terminal of this process has gone is the
+    end, as if it had been told to: it must not hold its port for somebody who cannot see it any more.
     """
 
     def __init__(self) -> None:
         self._has_come = False
+        self._has_terminal = os.isatty(_STANDARD_ERROR)
         self._news: asyncio.Event | None = None
         signal.signal(signal.SIGHUP, self._on_signal)
 
@@ -39,6 +45,9 @@ class HangUps:
         self._note()
 
     def _note(self) -> None:
+        if self._has_terminal and not os.isatty(_STANDARD_ERROR):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
         self._has_come = True
         if self._news is not None:
             self._news.set()

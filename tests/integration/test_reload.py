@@ -497,3 +497,17 @@ def test_reloads_leave_nothing_behind(tmp_path: Path) -> None:
         for (memory, descriptors), (more_memory, more_descriptors) in zip(before, after, strict=True):
             assert more_descriptors <= descriptors + 2
             assert more_memory < memory + 4 * 1024 * 1024
+
+
+@WORKERS
+def test_one_to_the_whole_group_is_one(tmp_path: Path, workers: int) -> None:
+    with running(tmp_path, workers=workers) as it:
+        started = it.lines("worker_started")
+        it.write(routes=[{"path": "/new", "upstream": "main", "access": "public"}])
+        os.killpg(it.gateway.process.pid, signal.SIGHUP)
+        until(lambda: it.lines("reloaded"))
+        assert it.reload() == "reloaded changes=none"
+        assert len(it.lines("reloaded")) == 2
+        assert it.status("/new/x") == 200
+        assert it.lines("worker_started") == started
+        assert not it.lines("worker_died")

@@ -1,5 +1,11 @@
 """SIGHUP from the first moment on, each in a process of its own."""
 
+import os
+import pty
+import signal
+import subprocess
+import sys
+
 from tests.unit.server.scripts import script
 
 SOURCE = """
@@ -42,3 +48,29 @@ print(hang_ups.take(), hang_ups.take())
 """
     with script(source) as process:
         assert process.end() == (0, ["False", "True False"])
+
+
+def test_without_its_terminal_it_ends_as_if_it_had_been_told_to() -> None:
+    source = """
+import fcntl, signal, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from gateway.server.hangups import HangUps
+HangUps()
+print("caught", flush=True)
+while True:
+    signal.pause()
+"""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", source], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    try:
+        assert os.read(ours, 100).strip() == b"caught"
+        process.send_signal(signal.SIGHUP)
+        assert process.poll() is None, "its terminal is there"
+        os.close(ours)
+        assert process.wait(20) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
