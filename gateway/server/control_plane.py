@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from aiohttp import web
+from aiohttp import web, web_app
 
 from gateway.proxy.upstream_pool import UpstreamPool
 
@@ -28,3 +28,6 @@ class ControlPlane:
     async def close(self) -> None:
         self.pool.close()
         await self._runner.cleanup()
+        # aiohttp 3.14 keeps the handlers of every application in a cache without bound, and with them the application:
+        # 20 KiB for each reload. What is still served is put in there again by its next request.
+        web_app._cached_build_middleware.cache_clear()
