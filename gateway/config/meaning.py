@@ -83,6 +83,7 @@ _SAYS_NOTHING: Final = (
     "reload",
     "workers",
     "log.",
+    "state.max_connections",
 )
 
 
@@ -107,6 +108,8 @@ _MEANINGS: Final[Mapping[str, Meaning]] = {
         text="another issuer whose tokens pass, or other conditions", is_wider=_is_added, weight=9
     ),
     "sessions": Meaning(text="how long a session lasts, or a spent refresh token", is_wider=_is_longer, weight=4),
+    "state.url": Meaning(text="other sessions and revocations", weight=9),
+    "state.namespace": Meaning(text="other sessions and revocations", weight=9),
     "state.max_staleness": Meaning(
         text="so long do tokens pass while nobody can tell what was revoked", is_wider=_is_longer, weight=5
     ),
