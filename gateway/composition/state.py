@@ -11,6 +11,7 @@ from gateway.config.load import Document
 from gateway.config.model import Config
 from gateway.errors import ConfigError
 from gateway.interfaces import ManagedUserDirectory, StateStore, UserDirectory
+from gateway.postgres.address import check_postgres_url, is_postgres
 from gateway.redis.address import RedisAddress
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
@@ -18,6 +19,7 @@ from gateway.types import Secret
 from gateway.users.sqlite import SqliteUserDirectory
 
 if TYPE_CHECKING:
+    from gateway.state.postgres import PostgresStateStore
     from gateway.state.redis import RedisStateStore
 
 _TIMEOUT: Final = 2.0  # for a connection and for an answer: a log-in that waits for longer is better told so
@@ -37,11 +39,15 @@ def check_state(document: Document) -> None:
     if url is None:
         return
     try:
-        RedisAddress.parse(url.reveal())
+        if is_postgres(url.reveal()):
+            check_postgres_url(url.reveal())
+        else:
+            RedisAddress.parse(url.reveal())
     except ValueError as error:
         raise ConfigError([document.problem("state.url", str(error))]) from None
-    if importlib.util.find_spec("redis") is None:
-        problem = "needs a package that is not installed: pip install 'simplejwt-gateway[redis]'"
+    driver, extra = ("asyncpg", "postgres") if is_postgres(url.reveal()) else ("redis", "redis")
+    if importlib.util.find_spec(driver) is None:
+        problem = f"needs a package that is not installed: pip install 'simplejwt-gateway[{extra}]'"
         raise ConfigError([document.problem("state.url", problem)])
 
 
@@ -54,7 +60,7 @@ async def open_state(config: Config) -> AsyncIterator[State]:
         directory = _users_in(file, config)
         await directory.prepare()
         url = config.state.url
-        store = SqliteStateStore(file) if url is None else _redis_store(url, config)
+        store = SqliteStateStore(file) if url is None else _store_at(url, config)
         stack.push_async_callback(store.close)
         await store.prepare()
         yield State(directory=directory, store=store)
@@ -80,6 +86,21 @@ def build_hasher(config: Config) -> PasswordHasher:
 def _users_in(file: SqliteFile, config: Config) -> SqliteUserDirectory:
     by_email = config.login.username_field == "email"
     return SqliteUserDirectory(file, login_attribute="email" if by_email else "username")
+
+
+def _store_at(url: Secret, config: Config) -> "PostgresStateStore | RedisStateStore":
+    return _postgres_store(url, config) if is_postgres(url.reveal()) else _redis_store(url, config)
+
+
+def _postgres_store(url: Secret, config: Config) -> "PostgresStateStore":
+    from gateway.postgres.database import PostgresDatabase
+    from gateway.state.postgres import PostgresStateStore
+
+    state = config.state
+    database = PostgresDatabase(
+        url.reveal(), schema=state.namespace, max_connections=state.max_connections, timeout=_TIMEOUT
+    )
+    return PostgresStateStore(database)
 
 
 def _redis_store(url: Secret, config: Config) -> "RedisStateStore":

@@ -45,7 +45,7 @@ class RedisAddress:
             raise ValueError("is no URL: a password with / ? # @ or : in it has to be percent-encoded") from None
         options = dict(query)
         if parts.scheme not in _SCHEMES:
-            raise ValueError("has to begin with redis://, rediss:// or unix://")
+            raise ValueError("has to begin with postgresql://, redis://, rediss:// or unix://")
         if parts.fragment or len(options) < len(query):
             raise ValueError("has a fragment, or an option twice")
         credentials: dict[str, Any] = {

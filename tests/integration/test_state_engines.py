@@ -17,10 +17,13 @@ from tests.integration import processes
 from tests.integration.data_plane import ENVIRONMENT, Plane, get, post, running_plane
 from tests.integration.processes import Server
 from tests.integration.raw_client import Answer, ask
+from tests.postgres_server import PostgresServer
 from tests.redis_servers import BINARIES, LocalServer, running
 
 SQLITE: Final = "sqlite"
-ENGINES: Final = (SQLITE, *sorted(BINARIES))
+POSTGRES: Final = "postgres"
+SERVERS: Final = (POSTGRES, *sorted(BINARIES))
+ENGINES: Final = (SQLITE, *SERVERS)
 DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
 JSON: Final = b"Content-Type: application/json"
 
@@ -28,7 +31,7 @@ JSON: Final = b"Content-Type: application/json"
 class Pair:
     """Gateways `one` and `other`, which share users and state."""
 
-    def __init__(self, plane: Plane, other: Server, store: LocalServer | None) -> None:
+    def __init__(self, plane: Plane, other: Server, store: LocalServer | PostgresServer | None) -> None:
         self.one, self.other, self.store = plane.port, other.port, store
         self.plane = plane
         self.servers = (plane.gateway, other)
@@ -52,13 +55,21 @@ class Pair:
 
 
 @contextlib.contextmanager
-def engine(name: str, folder: Path) -> Iterator[tuple[LocalServer | None, str]]:
+def engine(name: str, folder: Path) -> Iterator[tuple[LocalServer | PostgresServer | None, str]]:
     """The server and its URL; none of them for SQLite."""
     if name == SQLITE:
         yield None, ""
         return
-    with running(name, folder, *DURABLE) as server:
-        yield server, server.url
+    if name == POSTGRES:
+        server = PostgresServer()
+        server.start()
+        try:
+            yield server, server.url()
+        finally:
+            server.remove()
+        return
+    with running(name, folder, *DURABLE) as redis:
+        yield redis, redis.url
 
 
 @contextlib.contextmanager
@@ -124,7 +135,7 @@ def test_s58_what_a_gateway_acknowledged_it_may_die_after(own_pair: Pair) -> Non
     assert own_pair.refresh(own_pair.one, successor).status == 200
 
 
-@pytest.mark.parametrize("own_pair", sorted(BINARIES), indirect=True)
+@pytest.mark.parametrize("own_pair", SERVERS, indirect=True)
 def test_s58_a_server_that_is_killed_and_comes_back_has_lost_nothing(own_pair: Pair) -> None:
     store = own_pair.store
     assert store is not None
@@ -144,7 +155,9 @@ def test_s58_a_server_that_is_killed_and_comes_back_has_lost_nothing(own_pair: P
     assert own_pair.refresh(own_pair.other, kept).status == 200
 
 
-@pytest.mark.parametrize("url", ["redis://:s3cret@127.0.0.1:1/0", "unix:///nowhere/redis.sock"])
+@pytest.mark.parametrize(
+    "url", ["redis://:s3cret@127.0.0.1:1/0", "unix:///nowhere/redis.sock", "postgresql://u:s3cret@127.0.0.1:1/d"]
+)
 def test_s88_a_store_that_is_not_there_at_the_start_ends_it_with_a_sentence(tmp_path: Path, url: str) -> None:
     values = {
         "listen": {"port": processes.free_port()},

@@ -14,12 +14,12 @@ class State:
     url: Secret | None = field(
         default=None,
         metadata=doc(
-            "Where: redis://, rediss:// or unix:// for a Redis or Valkey server; the file of users.sqlite when absent."
+            "Where: postgresql://, or redis://, rediss:// or unix:// for Redis; the file of users.sqlite when absent."
         ),
     )
     namespace: str = field(
         default="gateway",
-        metadata=doc("What everything of this gateway there begins with.", form=Form.IDENTIFIER),
+        metadata=doc("The schema there, or what every key there begins with.", form=Form.IDENTIFIER),
     )
     max_connections: int = field(
         default=4,
