@@ -97,6 +97,14 @@ class PostgresServer:
         finally:
             await connection.close()
 
+    def standby(self) -> "PostgresServer":
+        """A copy of it, not started yet, that follows it and can be read only."""
+        copy = PostgresServer.__new__(PostgresServer)
+        copy.__dict__.update(self.__dict__, data=self.folder / "standby", port=free_port(), _process=None)
+        source = f"host=127.0.0.1 port={self.port} user=admin password=top-secret"
+        self._run("pg_basebackup", "-D", copy.data, "-R", "-c", "fast", "-N", "-d", source)
+        return copy
+
     def _pids(self) -> list[int]:
         assert self._process is not None
         parent = self._process.pid

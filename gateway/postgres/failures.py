@@ -50,6 +50,6 @@ def _sentence(error: BaseException) -> str:
             return f"cannot be trusted, or speaks no TLS: {error.reason or 'the handshake failed'}"
         case OSError():
             return f"cannot be reached: {error.strerror or 'the connection is broken'}"
-        case asyncpg.InterfaceError():
+        case asyncpg.InterfaceError() | asyncpg.InternalClientError():  # the latter where it ends amid an answer
             return "has closed the connection"
     return f"cannot be used: {type(error).__name__}"
