@@ -46,6 +46,22 @@ def test_s94_the_example_lets_nobody_reach_the_backend_around_the_gateway(page: 
     assert "whoever reaches the backend directly can claim to be anyone" in sentences
 
 
+@pytest.mark.parametrize("name", ["gateway.yaml", "compose.yaml"])
+def test_the_page_shows_the_files_that_are_shipped(name: str) -> None:
+    assert f"```yaml\n{(TOP / 'deploy/compose' / name).read_text()}```" in (TOP / "docs/deployment.md").read_text()
+
+
+def test_the_chart_and_the_component_have_one_configuration() -> None:
+    chart = yaml.safe_load((TOP / "deploy/helm/simplejwt-gateway/values.yaml").read_text())["config"]
+    assert chart == yaml.safe_load((TOP / "deploy/kubernetes/component/gateway.yaml").read_text())
+
+
+def test_s94_the_network_policy_leaves_the_gateways_port_alone_open() -> None:
+    policy = yaml.safe_load((TOP / "deploy/kubernetes/component/network_policy.yaml").read_text())["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8080}]}]
+
+
 def test_s90_the_image_does_not_run_as_root() -> None:
     users = re.findall(r"^USER (\d+):(\d+)$", (TOP / "deploy/Dockerfile").read_text(), re.MULTILINE)
     assert users
