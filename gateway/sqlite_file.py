@@ -272,3 +272,25 @@ class SqliteFile:
             # A last checkpoint that fails loses nothing: what was committed stays in the WAL.
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
+
+
+class SqliteGlance(SqliteFile):
+    """The same for who only looks: the file is never made, marked or written.
+
+    SQLite may leave an empty -wal and its -shm beside it, which the next who writes takes away.
+    """
+
+    def _create(self) -> None:
+        raise StoreUnavailable(f"{self._path} does not exist yet.")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self._path.as_uri()}?mode=ro", uri=True, timeout=self._busy_timeout, isolation_level=None
+        )
+        try:
+            self._claim(connection)
+            connection.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:
+            connection.close()
+            raise
+        return connection

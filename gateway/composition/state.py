@@ -13,7 +13,7 @@ from gateway.errors import ConfigError
 from gateway.interfaces import ManagedUserDirectory, StateStore, UserDirectory
 from gateway.postgres.address import check_postgres_url, is_postgres
 from gateway.redis.address import RedisAddress
-from gateway.sqlite_file import SqliteFile
+from gateway.sqlite_file import SqliteFile, SqliteGlance
 from gateway.state.sqlite import SqliteStateStore
 from gateway.types import Secret
 from gateway.users.sqlite import SqliteUserDirectory
@@ -75,6 +75,18 @@ async def open_users(config: Config) -> AsyncIterator[ManagedUserDirectory]:
         yield directory
     finally:
         await directory.close()
+
+
+@contextlib.asynccontextmanager
+async def glance_at_state(config: Config) -> AsyncIterator[State]:
+    """To read what is there and change nothing: no file is made, no table brought up to date."""
+    async with contextlib.AsyncExitStack() as stack:
+        file = SqliteGlance.open(config.users.sqlite)
+        stack.push_async_callback(file.close)
+        url = config.state.url
+        store = SqliteStateStore(file) if url is None else _store_at(url, config)
+        stack.push_async_callback(store.close)
+        yield State(directory=_users_in(file, config), store=store)
 
 
 def build_hasher(config: Config) -> PasswordHasher:

@@ -1,6 +1,6 @@
 """Canonical path → what was planned for it: exact paths first, then the longest prefix of whole segments."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -39,3 +39,14 @@ class RouteTable(Generic[PlanT]):
     def all_fall_on(self, plan: PlanT | None, paths: Iterable[str]) -> bool:
         """Whether each of `paths` matches the very same plan, not merely an equal one."""
         return all(self.match(path) is plan for path in paths)
+
+    def trace(self, path: str) -> Iterator[tuple[str, bool, PlanT, bool]]:
+        """Each entry in the order in which it counts: its path, whether exact, its plan, and whether it covers `path`.
+
+        For people; the first that covers it is what `match` gives. An exact path is longer than all its prefixes.
+        """
+        for entry in sorted(self._exact, key=len, reverse=True):
+            yield entry, True, self._exact[entry], entry == path
+        for entry in sorted(self._prefixes, key=len, reverse=True):
+            covers = path == entry or path.startswith(entry + "/")
+            yield entry or "/", False, self._prefixes[entry], covers

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from gateway.cli import main
 from tests.integration import processes
 from tests.integration.data_plane import ENVIRONMENT, Plane, get, post, running_plane
 from tests.integration.processes import Server
@@ -124,6 +125,21 @@ def test_s57_a_log_out_at_one_ends_the_access_token_at_the_other_within_a_second
         time.sleep(0.02)
     assert pair.refresh(pair.other, tokens).status == 401
     assert pair.refresh(pair.one, tokens).status == 401
+
+
+def test_gateway_explain_looks_the_log_out_up(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_SIGNING_KEY", ENVIRONMENT["GATEWAY_SIGNING_KEY"])
+    tokens, file = pair.log_in(pair.one), tmp_path / "token"
+    file.write_text(tokens["access"])
+    config = pair.plane.gateway.log.with_name("gateway.yaml")
+    argv = ["explain", "--config", str(config), "--token", str(file), "GET", "/users/x"]
+    assert main(argv) == 0
+    assert "revocation                  none that concerns it" in capsys.readouterr().out
+    pair.log_out(pair.one, tokens)
+    assert main(argv) == 1
+    assert "revocation                  refused: Token is blacklisted" in capsys.readouterr().out
 
 
 def test_s58_what_a_gateway_acknowledged_it_may_die_after(own_pair: Pair) -> None:

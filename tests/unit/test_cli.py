@@ -13,6 +13,7 @@ COMMAND_LINES = [
     ["demo"],
     ["run"],
     ["check"],
+    ["explain"],
     ["healthcheck"],
     ["user"],
     *(["user", action] for action in ("add", "list", "passwd", "disable", "enable", "remove", "roles")),

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreUnavailable, UsageError
-from gateway.sqlite_file import SqliteFile
+from gateway.sqlite_file import SqliteFile, SqliteGlance
 
 NOTES = ("CREATE TABLE IF NOT EXISTS notes (text TEXT NOT NULL UNIQUE)",)
 
@@ -626,3 +626,12 @@ def test_the_repr_shows_path_and_state(path: Path) -> None:
     assert repr(file) == f"SqliteFile('{path}')"
     asyncio.run(file.close())
     assert repr(file) == f"SqliteFile('{path}', closed)"
+
+
+async def test_a_glance_leaves_a_file_that_is_not_ours_as_it_is(path: Path) -> None:
+    path.touch()
+    glance = SqliteGlance.open(path)
+    with pytest.raises(StoreUnavailable):
+        await glance.read(lambda connection: connection.execute("SELECT 1 FROM users"))
+    await glance.close()
+    assert path.read_bytes() == b""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.composition.state import build_hasher, open_state, open_users
+from gateway.composition.state import build_hasher, glance_at_state, open_state, open_users
 from gateway.config.model import Config
 from gateway.errors import StoreUnavailable
 from gateway.types import Revocation, RevokedKind
@@ -71,3 +71,21 @@ async def test_the_file_is_an_ordinary_database(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "users.sqlite3")
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+async def test_a_glance_reads_and_makes_nothing(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    async with glance_at_state(config) as state:
+        with pytest.raises(StoreUnavailable, match="does not exist yet"):
+            await state.directory.find_by_id("1")
+    assert not list(tmp_path.iterdir())
+    revocation = Revocation(kind=RevokedKind.TOKEN, id="t", expires_at=2_000_000_000)
+    async with open_users(config) as users:
+        alice = await users.add(username="alice", email="", roles=(), password_hash="x")
+    async with open_state(config) as state:
+        await state.store.revoke(revocation)
+        async with glance_at_state(config) as glance:
+            assert await glance.directory.find_by_id(alice.id) == alice
+            assert (await glance.store.revocations_since(0)).revocations == (revocation,)
+            with pytest.raises(StoreUnavailable, match="cannot be written"):
+                await glance.store.revoke(revocation)

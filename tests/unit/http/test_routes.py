@@ -78,3 +78,21 @@ def test_s22_matching_is_the_rule_spelled_out(
 
     table = RouteTable(exact={each: "=" + each for each in exact}, prefixes=prefixes)
     assert table.match(asked) == expected
+
+
+@given(st.lists(st.sampled_from(["api", "token", "admin", "exact", "apix", ""]), min_size=1, max_size=4))
+def test_the_first_of_the_trace_that_covers_a_path_is_its_match(segments: list[str]) -> None:
+    path = "/" + "/".join(segments)
+    covering = [plan for _, _, plan, covers in TABLE.trace(path) if covers]
+    assert (covering or [None])[0] == TABLE.match(path)
+
+
+def test_a_trace_names_every_entry_exact_ones_and_longer_ones_first() -> None:
+    assert [(entry, is_exact) for entry, is_exact, _, _ in TABLE.trace("/")] == [
+        ("/api/token/", True),
+        ("/api/exact", True),
+        ("/api/admin", False),
+        ("/static", False),
+        ("/Case", False),
+        ("/api", False),
+    ]
