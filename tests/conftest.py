@@ -1,10 +1,11 @@
-"""Below a failing test stands what its server processes wrote."""
+"""Below a failing test stands what its server processes wrote, and a test that tells a secret fails."""
 
 from collections.abc import Generator, Iterable
 from typing import Any
 
 import pytest
 
+from tests import secret_scan
 from tests.integration.processes import Server
 
 SHOWN_CHARACTERS = 4000
@@ -24,6 +25,11 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.passed and report.when == "teardown":  # what setup and call have told is in these, too
+        found = secret_scan.found_in(report.caplog + report.capstdout + report.capstderr)
+        if found:
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} has told a secret: {found}"
     if report.failed:
         for server in _servers(getattr(item, "funcargs", {}).values()):
             report.sections.append((f"output of {server.name}", server.output()[-SHOWN_CHARACTERS:]))

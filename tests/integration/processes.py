@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from gateway.observability.log_lines import as_text
+from tests import secret_scan
 
 START_TIMEOUT = 20.0  # Django with its migrations takes 2 s on an idle core, the two cores may be busy with other tests
 STOP_TIMEOUT = 10.0
@@ -99,6 +100,7 @@ def running(
 ) -> Iterator[Server]:
     """Run `argv` until the context ends; entered when `port` accepts connections."""
     log = folder / f"{name}.log"
+    secret_scan.learn_environment(environment or {})
     with log.open("wb") as output:
         process = subprocess.Popen(
             argv,
@@ -115,6 +117,7 @@ def running(
         yield server
     finally:
         _stop(process)
+    secret_scan.check(server.raw_output(), by=name)
 
 
 @contextlib.contextmanager
@@ -158,6 +161,8 @@ def django_project(project: str, *, folder: Path, environment: Mapping[str, str]
 
 def run_gateway(arguments: Sequence[str], *, environment: Mapping[str, str], stdin: str = "") -> str:
     """Run `gateway ARGUMENTS…` to its end, which must be a success, and give what it printed."""
+    secret_scan.learn_environment(environment)
+    secret_scan.learn([stdin])
     done = subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         input=stdin.encode(),
@@ -168,6 +173,7 @@ def run_gateway(arguments: Sequence[str], *, environment: Mapping[str, str], std
     )
     if done.returncode:
         raise RuntimeError(f"gateway {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout.decode()}")
+    secret_scan.check_command(arguments, done.stdout.decode())
     return done.stdout.decode()
 
 

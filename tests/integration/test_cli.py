@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import secret_scan
 from tests.integration.processes import CHECKOUT, free_port
 from tests.integration.terminals import on_terminal
 
@@ -41,9 +42,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def gateway(*argv: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    secret_scan.learn_environment(ENVIRONMENT)
+    secret_scan.learn([stdin])
+    done = subprocess.run(
         [*COMMAND, *argv], input=stdin, env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=30
     )
+    secret_scan.check_command(argv, done.stdout + done.stderr)
+    return done
 
 
 def user(action: str, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests import secret_scan
 from tests.integration import processes
 from tests.integration.data_plane import ENVIRONMENT, ROUTES, Plane, bearer, get, post, running_plane, settings
 from tests.integration.raw_client import CutShort, RawClient
@@ -194,7 +195,8 @@ def gateway_process(config: Path, **options: Any) -> Iterator[subprocess.Popen[b
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        _, said = process.communicate()
+    secret_scan.check((said or b"").decode(), by="gateway run")
 
 
 def listening_ports(pid: int) -> set[int]:
@@ -479,6 +481,7 @@ def settled(config: Path, **environment: str) -> tuple[int, list[str]]:
         text=True,
         timeout=20,
     )
+    secret_scan.check(done.stdout + done.stderr, by="gateway run")
     return done.returncode, done.stderr.splitlines()
 
 
