@@ -25,6 +25,7 @@ from gateway.composition.ports import open_ports
 from gateway.composition.routes import RouteCounts, build_cors, build_routes
 from gateway.composition.state import State, open_state
 from gateway.composition.tokens import build_issuer, build_verifier
+from gateway.composition.tracing import open_tracing
 from gateway.composition.upstreams import RunningUpstream, Upstreams, build_endpoints_pool
 from gateway.config.load import Document
 from gateway.config.sections.listen import Listen
@@ -39,6 +40,7 @@ from gateway.observability.log_output import words_for
 from gateway.observability.meters import UNROUTED, Meters
 from gateway.observability.sampler import Sampler
 from gateway.observability.tally import Tally
+from gateway.observability.tracing import Tracing
 from gateway.proxy.admission import Admission, AdmissionRules
 from gateway.proxy.data_plane import DataPlane, PlaneRules
 from gateway.proxy.long_exchanges import LongExchanges
@@ -150,7 +152,8 @@ class Gateway:
         self._exit.push_async_callback(self._close_control_planes)
         self._exit.callback(self._upstreams.close)
         self._use(parts)
-        self._plane = plane = self._build_data_plane(parts.rules, loop)
+        tracing = await self._exit.enter_async_context(open_tracing(config.tracing))
+        self._plane = plane = self._build_data_plane(parts.rules, tracing, loop)
         _note_certificate(self._blueprint.credentials.certificate)
         self._listener = listener = Listener(sockets=ports.clients, plane=plane, rules=_listener_rules(self._blueprint))
         if ports.admin:
@@ -318,11 +321,14 @@ class Gateway:
             runner, build_endpoints_pool(runner, config.users, reader=self._responses, meters=self._meters)
         )
 
-    def _build_data_plane(self, rules: PlaneRules, loop: asyncio.AbstractEventLoop) -> DataPlane:
+    def _build_data_plane(
+        self, rules: PlaneRules, tracing: Tracing | None, loop: asyncio.AbstractEventLoop
+    ) -> DataPlane:
         return DataPlane(
             rules=rules,
             admission=self._admission,
             access_log=self._open_access_log(loop),
+            tracing=tracing,
             unrouted=self._meters.route(UNROUTED),
             long_exchanges=self._long_exchanges,
             clock=time.time,

@@ -25,6 +25,7 @@ from gateway.config.sections.routes import Route
 from gateway.config.sections.sessions import Sessions
 from gateway.config.sections.state import State
 from gateway.config.sections.tokens import Bearer, Tokens
+from gateway.config.sections.tracing import Tracing
 from gateway.config.sections.upstreams import Upstream
 from gateway.config.sections.users import Users
 
@@ -73,4 +74,7 @@ class Config:
         default_factory=Reload, metadata=doc("When this file is read again while the gateway runs.", reloads=True)
     )
     log: Log = field(default_factory=Log, metadata=doc("What is told to the operator."))
+    tracing: Tracing | None = field(
+        default=None, metadata=doc("Spans of requests for OpenTelemetry; none when absent.")
+    )
     drain: Drain = field(default_factory=Drain, metadata=doc("How the gateway ends when it is told to.", reloads=True))

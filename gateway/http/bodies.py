@@ -263,6 +263,13 @@ def encode_chunk(payload: bytes) -> bytes:
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
+def encode_part(body: Body, payload: bytes) -> bytes:
+    """`payload` of `body`, framed as the body came; with it the end of a chunked one that is complete."""
+    if not body.is_chunked:
+        return payload
+    return encode_chunk(payload) + LAST_CHUNK if body.is_complete else encode_chunk(payload)
+
+
 def request_body(request: Request) -> Body:
     """The body that a request announces; no announcement is no body. Raises `Refused(BAD_FRAMING)`.
 

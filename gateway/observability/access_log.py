@@ -17,6 +17,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Final, TextIO
 
 from gateway.http.trace_context import trace_id
+from gateway.observability.log_lines import shown_path
 from gateway.observability.log_output import Render
 
 _FLUSH_SECONDS: Final = 0.2
@@ -36,7 +37,7 @@ _LINE: Final = (
 
 @lru_cache(maxsize=512)  # strangers' input, at most 512 × 2 KiB; paths repeat
 def _quoted_path(beginning: str) -> str:
-    return quote(beginning.partition("?")[0])
+    return quote(shown_path(beginning))
 
 
 def _rarely_told(

@@ -17,6 +17,8 @@ _EVENT: Final = re.compile(r"[a-z][a-z0-9_]*")
 _NAME: Final = re.compile(r"([a-z][a-z0-9_]*)=(.+)")
 _PLAIN: Final = re.compile(r"[!#-\[\]-~]+")  # visible ASCII that needs no quotes
 _LIBRARY_EVENT: Final = "library_message"
+# A token that a client has put into its path, be it by mistake; an escaped dot is a dot.
+_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}[.%][A-Za-z0-9_.%-]+")
 _MAX_TRACEBACK: Final = 16 * 1024  # the end of it says most
 _RESET: Final = "\x1b[0m"
 _COLOURS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
@@ -35,6 +37,12 @@ def utc(seconds: float) -> str:
     """RFC 3339 with milliseconds."""
     whole = int(seconds)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1000):03d}Z"
+
+
+def shown_path(target: str) -> str:
+    """The path of a target as it may be told: without the query, and without tokens."""
+    path = target.partition("?")[0]
+    return _TOKEN.sub("(token)", path) if "eyJ" in path else path
 
 
 def members_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from gateway.http.forwarding import NOWHERE, TrustedProxies, connection_origin
 from gateway.http.replies import Replies
 from gateway.observability.access_log import AccessLog
 from gateway.observability.meters import RouteMeter
+from gateway.observability.tracing import Tracing
+from gateway.proxy import outcome
 from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.connection_caps import CapRules, ConnectionCaps
@@ -57,6 +59,7 @@ class DataPlane:
         rules: PlaneRules,
         admission: Admission,
         access_log: AccessLog | None,
+        tracing: Tracing | None,
         unrouted: RouteMeter,
         long_exchanges: LongExchanges,
         clock: Callable[[], float],
@@ -68,6 +71,7 @@ class DataPlane:
         self.loop = loop
         self.now = loop.time
         self.is_draining = False  # from the moment on when the gateway is told to stop
+        self.tracing = tracing
         self._access_log = access_log
         self._unrouted = unrouted
         self._caps = ConnectionCaps(rules.caps)
@@ -169,8 +173,7 @@ class DataPlane:
         exchange, plan = tunnel.exchange, tunnel.plan
         if plan is not None:
             plan.meter.count(exchange.request.method, exchange.status, exchange.reason)
-        if self._access_log is not None:
-            _log(self._access_log, tunnel.exchange, self.now(), tunnel)
+        self._tell(exchange, self.now(), tunnel)
 
     def on_exchange_end(self, exchange: Exchange) -> None:
         if self.long_exchanges.watched:
@@ -183,8 +186,14 @@ class DataPlane:
                 plan.pool.meter.answered(exchange.answered_at - exchange.sent_at)
             if reason is not None:
                 plan.pool.meter.ended(reason)
+        self._tell(exchange, now)
+
+    def _tell(self, exchange: Exchange, now: float, tunnel: Tunnel | None = None) -> None:
         if self._access_log is not None:
-            _log(self._access_log, exchange, now)
+            outcome.write_line(self._access_log, exchange, now, tunnel)
+        trace = exchange.trace
+        if trace is not None and trace.is_sampled and self.tracing is not None:
+            outcome.record_spans(self.tracing.sink, trace, exchange, now)
 
     @property
     def connections(self) -> int:
@@ -217,25 +226,3 @@ class DataPlane:
         for connection in left:
             connection.abort()
         return len(left)
-
-
-def _log(access_log: AccessLog, exchange: Exchange, now: float, tunnel: Tunnel | None = None) -> None:
-    principal, reason, plan, server = exchange.principal, exchange.reason, exchange.plan, exchange.server
-    request, answered_at = exchange.request, exchange.answered_at
-    access_log.write(
-        client=exchange.origin.address,
-        method=request.method,
-        target=request.target,
-        route=None if plan is None else plan.name,
-        status=exchange.status,
-        reason=None if reason is None else reason.value,
-        user_id=None if principal is None else principal.user_id,
-        upstream=None if server is None else server.label,
-        request_id=exchange.request_id,
-        traceparent=request.traceparent,
-        bytes_sent=exchange.bytes_sent,
-        bytes_received=None if tunnel is None else tunnel.bytes_received,
-        close_code=None if tunnel is None else tunnel.close_code,
-        duration=now - exchange.started_at,
-        upstream_duration=None if answered_at is None else answered_at - exchange.sent_at,
-    )

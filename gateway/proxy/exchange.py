@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import Reason, Refused, StoreUnavailable
-from gateway.http.bodies import LAST_CHUNK, NO_BODY, UNTOLD_BODY, Body, FramingError, encode_chunk, request_body
+from gateway.http.bodies import LAST_CHUNK, NO_BODY, UNTOLD_BODY, Body, FramingError, encode_part, request_body
 from gateway.http.cors import CorsPolicy
 from gateway.http.heads import HTTP10
 from gateway.http.replies import CONTINUE
@@ -22,6 +22,7 @@ from gateway.http.requests import Request
 from gateway.http.responses import Response, is_event_stream
 from gateway.http.rewriting import accepted_request_id, expects_continue, response_head
 from gateway.http.upgrades import Handshake
+from gateway.observability.tracing import Trace
 from gateway.proxy import half_close, own_answers
 from gateway.proxy.admission import UnknownUser
 from gateway.proxy.plan import RoutePlan
@@ -55,7 +56,6 @@ class Exchange:
         "_closes",
         "_failed",
         "_framing",
-        "_handshake",
         "_head",
         "_overdue",
         "_payload",
@@ -68,6 +68,7 @@ class Exchange:
         "body",
         "bytes_sent",
         "client",
+        "handshake",
         "origin",
         "plan",
         "principal",
@@ -78,6 +79,8 @@ class Exchange:
         "server",
         "started_at",
         "status",
+        "trace",
+        "traceparent",
     )
 
     def __init__(self, client: "ClientConnection", request: Request, started_at: float) -> None:
@@ -91,6 +94,8 @@ class Exchange:
         self.principal: Principal | None = None
         self.server: ConnectionOwner | None = None
         self.request_id = b""
+        self.trace: Trace | None = None  # None also where the request goes on in the trace that it came in
+        self.traceparent = request.traceparent  # what the upstream gets
         self.status = 0
         self.reason: Reason | None = None
         self.bytes_sent = 0
@@ -104,7 +109,7 @@ class Exchange:
         self._response_body: Body = NO_BODY
         self._sends_chunks = False
         self._closes = False
-        self._handshake: Handshake | None = None
+        self.handshake: Handshake | None = None
         self._failed: tuple[ConnectionOwner, ...] | None = None  # who got the request in vain; None before any did
         self._overdue = _CONNECT_TIMEOUT  # what to say when a wait before the upstream is too long
 
@@ -126,6 +131,9 @@ class Exchange:
             self.origin = plane.trusted_proxies.origin(request.forwarded, self.client.origin)
         try:
             self.request_id = (request.request_id and accepted_request_id(request)) or plane.new_request_id()
+            if plane.tracing is not None:
+                self.trace = trace = plane.tracing.begin(request.traceparent, is_trusted=request.forwarded is not None)
+                self.traceparent = request.traceparent if trace is None else trace.traceparent
             self.body = body = request_body(request)
             if body is NO_BODY:
                 self.client.keep_for_later(rest)
@@ -140,9 +148,9 @@ class Exchange:
                 return
             if plan is None:
                 raise Refused(Reason.NO_ROUTE)
-            self._handshake = prepared.handshake
+            self.handshake = prepared.handshake
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
-            self._head = prepared.upstream_head(self.origin, self.request_id)
+            self._head = prepared.upstream_head(self.origin, self.request_id, self.traceparent)
             if isinstance(found, UnknownUser):
                 self._overdue = Reason.STORE_UNAVAILABLE
                 self._wait_for(self._look_up(plan, found))
@@ -208,7 +216,7 @@ class Exchange:
             plan.rate_limit.admit(user_id, self.origin.address, self.client.plane.now())
         if self.body.announced > plan.max_body_bytes:
             raise Refused(Reason.BODY_TOO_LARGE)
-        if self._handshake is not None and plan.websocket is not None:
+        if self.handshake is not None and plan.websocket is not None:
             self.client.plane.long_exchanges.require_room(plan.websocket, principal)
         if principal is not None:
             self._head = b"%b\r\n%b" % (self._head, principal.identity)
@@ -233,7 +241,7 @@ class Exchange:
             self.sent_at = self.client.plane.now()
         self._upstream = upstream
         self.server = upstream.owner
-        payload = self._encode_request(self._payload)
+        payload = encode_part(self.body, self._payload)
         if self.awaits_continue and not self.body.is_complete and not self._payload:
             self.client.write(CONTINUE)
         # Also with nothing left to read: only a reading connection notices that its client has gone. Before sending,
@@ -245,12 +253,6 @@ class Exchange:
             upstream.pause_reading()
         self.touch()
 
-    def _encode_request(self, payload: bytes) -> bytes:
-        body = self.body
-        if body.is_chunked:
-            return encode_chunk(payload) + LAST_CHUNK if body.is_complete else encode_chunk(payload)
-        return payload
-
     def feed(self, data: bytes) -> None:
         """Further bytes of the request body."""
         try:
@@ -261,7 +263,7 @@ class Exchange:
         if self._upstream is None:
             self._payload += payload
         else:
-            self._upstream.write(self._encode_request(payload))
+            self._upstream.write(encode_part(self.body, payload))
         self.touch()
 
     # The response
@@ -273,7 +275,7 @@ class Exchange:
 
     def on_switch(self, response: Response) -> Tunnel | None:
         """The backend speaks WebSocket now: the tunnel takes the place of this exchange on both connections."""
-        handshake, plan, upstream = self._handshake, self.plan, self._upstream
+        handshake, plan, upstream = self.handshake, self.plan, self._upstream
         if handshake is None or plan is None or plan.websocket is None or upstream is None:
             # Nobody asked for a switch of protocols (RFC 9110 §7.8, checklist 73).
             raise Refused(Reason.UPSTREAM_BROKEN)
@@ -289,7 +291,7 @@ class Exchange:
         self._write(b"\r\n".join((*lines, b"X-Request-Id: %b\r\n\r\n" % self.request_id)))
         self._upstream = None
         # A tunnel is long and there may be thousands: what is not for the log line goes.
-        self._handshake = None
+        self.handshake = None
         self._head = b""
         return Tunnel(self, upstream, plan.websocket)
 
@@ -320,10 +322,8 @@ class Exchange:
         self.touch()
 
     def _encode_response(self, payload: bytes) -> bytes:
-        if not self._response_body.is_complete:
-            return encode_chunk(payload)
-        self._sends_chunks = False
-        return encode_chunk(payload) + LAST_CHUNK
+        self._sends_chunks = not self._response_body.is_complete
+        return encode_part(self._response_body, payload)
 
     @property
     def _ends_with_connection(self) -> bool:
@@ -401,19 +401,13 @@ class Exchange:
         Else it is gone, at once, not when the connection is lost: that waits for a client that perhaps takes nothing
         more, either. Answers from before it may still take.
         """
-        if self._may_be_waited_for() and self.client.become_half_open():
+        if half_close.may_wait(self) and self.client.become_half_open():
             self._closes = True
             if not self.status:
                 half_close.ask_later(self)
             return True
         self.on_client_gone()
         return False
-
-    def _may_be_waited_for(self) -> bool:
-        """Whoever waits has sent a whole request and ends its side right behind it, which a quick answer overtakes."""
-        if not self.body.is_complete or self._handshake is not None or self.request.version is HTTP10:
-            return False  # HTTP/1.0 has no interim answers to ask by
-        return not self.status or self.client.plane.now() - self.started_at < half_close.FIRST_PAUSE
 
     def end_early(self, reason: Reason) -> None:
         """An event stream whose token has ended, or its user: it is cut, and the client comes back or does not."""

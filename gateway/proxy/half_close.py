@@ -9,6 +9,7 @@ first question are as if nothing had been.
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.http.heads import HTTP10
 from gateway.http.replies import CONTINUE
 
 if TYPE_CHECKING:
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 # Doubled each time. Two questions find out: a backend works on for 3/4 s for a client that has left.
 FIRST_PAUSE: Final = 0.25
+
+
+def may_wait(exchange: "Exchange") -> bool:
+    """Whoever waits has sent a whole request and ends its side right behind it, which a quick answer overtakes."""
+    if not exchange.body.is_complete or exchange.handshake is not None or exchange.request.version is HTTP10:
+        return False  # HTTP/1.0 has no interim answers to ask by
+    return not exchange.status or exchange.client.plane.now() - exchange.started_at < FIRST_PAUSE
 
 
 def ask_later(exchange: "Exchange", pause: float = FIRST_PAUSE) -> None:

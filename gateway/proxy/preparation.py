@@ -37,11 +37,11 @@ class Prepared:
     lines: bytes = b""
     refusal: Reason | None = None
 
-    def upstream_head(self, origin: Origin, request_id: bytes) -> bytes:
+    def upstream_head(self, origin: Origin, request_id: bytes, traceparent: bytes | None) -> bytes:
         """Behind the client's lines what only the gateway says; identity follows when it is known."""
         head = b"%b\r\n%b\r\nX-Request-Id: %b" % (self.lines, origin.lines, request_id)
-        if self.request.traceparent is not None:
-            head = b"%b\r\ntraceparent: %b" % (head, self.request.traceparent)
+        if traceparent is not None:
+            head = b"%b\r\ntraceparent: %b" % (head, traceparent)
         host = origin.host or self.host
         if host is not None:
             head = b"%b\r\nX-Forwarded-Host: %b" % (head, host)

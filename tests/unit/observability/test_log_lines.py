@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Reason
-from gateway.observability.log_lines import Members, as_json, as_text, members_of, utc
+from gateway.observability.log_lines import Members, as_json, as_text, members_of, shown_path, utc
 
 HEAD = {"time": "2027-01-15T08:00:00.250Z", "level": "warning", "logger": "gateway"}
 
@@ -116,6 +116,19 @@ def test_a_request_reads_as_people_write_it() -> None:
 )
 def test_a_level_may_be_coloured(level: str, shown: str) -> None:
     assert f" {shown} gateway " in as_text(HEAD | {"level": level, "event": "a_b"}, has_colours=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/a/b?c", "/a/b"),
+        ("/eyJ/eyJhbGciOiJI/x.html", "/eyJ/eyJhbGciOiJI/x.html"),
+        ("/reset/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjF9.c2ln/x?y", "/reset/(token)/x"),
+        ("/eyJhbGciOiJIUzI1NiJ9%2EeyJzdWIiOjF9%2Ec2ln;eyJhbGciOiJIUzI1NiJ9.eyJ", "/(token);(token)"),
+    ],
+)
+def test_s86_a_path_is_told_without_tokens(target: str, path: str) -> None:
+    assert shown_path(target) == path
 
 
 def test_time_is_rfc_3339_with_milliseconds() -> None:

@@ -35,6 +35,7 @@ from gateway.http.targets import Target
 from gateway.http.upgrades import HandshakeReader
 from gateway.observability.access_log import AccessLog
 from gateway.observability.meters import UNROUTED
+from gateway.observability.tracing import Tracing
 from gateway.proxy.admission import Admission, AdmissionRules
 from gateway.proxy.balancer import round_robin
 from gateway.proxy.connection_caps import CapRules
@@ -129,6 +130,7 @@ class World:
         has_log: bool = True,
         cors: CorsPolicy | None = None,
         trusted: tuple[str, ...] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         self.clock = Clock()
         self.directory = Directory()
@@ -172,6 +174,7 @@ class World:
             rules=rules,
             admission=self._admission(),
             access_log=self._access_log if has_log else None,
+            tracing=tracing,
             unrouted=self.metering.meters.route(UNROUTED),
             long_exchanges=self.long_exchanges,
             clock=self.unix_time,

@@ -69,7 +69,9 @@ def test_a_trace_goes_on_as_it_came_and_none_is_made_up(preparation: Preparation
     trace = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
     for lines, passed in (([b"tracestate: a=1", trace], [b"tracestate: a=1", trace]), ([b"tracestate: a=1"], [])):
         prepared = preparation.prepare(head(b"/app", *lines))
-        forwarded = prepared.upstream_head(connection_origin("192.0.2.7", is_tls=False), b"request-1")
+        forwarded = prepared.upstream_head(
+            connection_origin("192.0.2.7", is_tls=False), b"request-1", prepared.request.traceparent
+        )
         assert [line for line in forwarded.split(b"\r\n") if line.lower().startswith(b"trace")] == passed
 
 

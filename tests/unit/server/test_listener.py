@@ -82,6 +82,7 @@ async def running_plane(folder: Path, *, total: int = 100, per_address: str = "n
                 rules=build_rules(config, routes=routes, cors=None),
                 admission=admission,
                 access_log=None,
+                tracing=None,
                 unrouted=new_meters().route("unrouted"),
                 long_exchanges=long_exchanges,
                 clock=time.time,
