@@ -122,9 +122,11 @@ class RedisStateStore(RedisAttempts, StateStore):
         await self._server.close()
 
     async def _end_sessions(self, index: bytes, up_to: int) -> None:
-        keys, last = [*self._session_indexes, index], b""
-        while last is not None:
-            last = await self._server.run(scripts.END_SESSIONS, keys, self._prefix, up_to, last, _BATCH)
+        keys, bound = [*self._session_indexes, index], b"-"  # not `(` alone: an id may be empty
+        while (
+            last := await self._server.run(scripts.END_SESSIONS, keys, self._prefix, up_to, bound, _BATCH)
+        ) is not None:
+            bound = b"(" + last
 
     def _user_index(self, user_id: str) -> bytes:
         return self._server.key_of("user-sessions", _word(user_id))

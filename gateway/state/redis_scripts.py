@@ -108,10 +108,10 @@ END_SESSION: Final = Script(f"""
     if text then finish(ARGV[2], string.match(text, '^%S+ %S+ %S+ %S+ %S* (%S*) ')) end
 """)
 
-# Of as many as were asked for after an id; gives the last id that was looked at, nil after the last of all.
+# Of as many as were asked for from a bound on (`-`, or `(` and an id); gives the last id that was looked at, or nil.
 END_SESSIONS: Final = Script(f"""
     {_END}
-    local ids = redis.call('ZRANGEBYLEX', KEYS[3], '(' .. ARGV[3], '+', 'LIMIT', 0, ARGV[4])
+    local ids = redis.call('ZRANGEBYLEX', KEYS[3], ARGV[3], '+', 'LIMIT', 0, ARGV[4])
     for _, id in ipairs(ids) do
         local text = redis.call('GET', ARGV[1] .. 'session:' .. id)
         if not text then

@@ -1,15 +1,17 @@
 """Where users and revocations live: opened, prepared, closed again."""
 
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
 
-from gateway.composition.state import build_hasher, glance_at_state, open_state, open_users
+from gateway.composition.state import build_hasher, check_state, glance_at_state, open_state, open_users
 from gateway.config.model import Config
-from gateway.errors import StoreUnavailable
+from gateway.errors import ConfigError, StoreUnavailable
 from gateway.types import Revocation, RevokedKind
-from tests.unit.composition.documents import config_with
+from tests.redis_servers import running
+from tests.unit.composition.documents import config_with, document_with
 
 
 def config_in(folder: Path, login: str = "{}") -> Config:
@@ -89,3 +91,48 @@ async def test_a_glance_reads_and_makes_nothing(tmp_path: Path) -> None:
             assert (await glance.store.revocations_since(0)).revocations == (revocation,)
             with pytest.raises(StoreUnavailable, match="cannot be written"):
                 await glance.store.revoke(revocation)
+
+
+def refusal_of(url: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check_state(document_with(environment={"STATE_URL": url}, state="{url: {env: STATE_URL}}"))
+    return str(caught.value)
+
+
+def test_s88_a_url_that_cannot_be_understood_is_refused_by_line_and_never_shown() -> None:
+    check_state(document_with())
+    check_state(document_with(environment={"STATE_URL": "redis://:s3cret@db"}, state="{url: {env: STATE_URL}}"))
+    refused = refusal_of("redis://:s3/cret@db")
+    assert "state.url: is no URL: a password with / ? # @ or : in it has to be percent-encoded" in refused
+    assert "s3" not in refused
+    assert "state.url: has to begin with " in refusal_of("mysql://:s3cret@db")
+
+
+def test_a_driver_that_is_missing_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)  # as if it were not there
+    assert "state.url: needs a package that is not installed: pip install 'simplejwt-gateway[redis]'" in refusal_of(
+        "redis://db"
+    )
+
+
+async def test_sessions_and_revocations_are_where_the_url_says_and_users_in_the_file(tmp_path: Path) -> None:
+    with running("valkey", tmp_path) as server:
+        config = config_with(
+            environment={"STATE_URL": server.url},
+            users=f"{{sqlite: {tmp_path}/users.sqlite3}}",
+            state="{url: {env: STATE_URL}, namespace: blue}",
+        )
+        async with open_users(config) as users:
+            alice = await users.add(username="alice", email="", roles=(), password_hash="x")
+        async with open_state(config) as state:
+            assert await state.directory.find_by_id(alice.id) == alice
+            assert await state.store.revoke(Revocation(kind=RevokedKind.TOKEN, id="t", expires_at=2_000_000_000))
+            assert server.ask("HEXISTS", "{blue}:revoked", "token:t") == b":1\r\n"
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await state.store.find_session("s")
+        server.kill()
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            async with open_state(config):
+                pass
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await state.directory.find_by_id(alice.id)
