@@ -101,6 +101,7 @@ class Stage:
             rules=build_rules(config, routes=self.routes, cors=cors),
             admission=self._admission,
             access_log=None,
+            tracing=None,
             unrouted=meters.route(UNROUTED),
             long_exchanges=self._long_exchanges,
             clock=time.time,
