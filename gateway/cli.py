@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import gateway
-from gateway.commands import check, demo, diff, explain, healthcheck, key, run, schema, session, token, user
+from gateway.commands import check, demo, diff, doctor, explain, healthcheck, key, run, schema, session, token, user
 from gateway.commands.outcome import exit_code_of
 
 _EXAMPLES: Final = """\
@@ -37,6 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gateway {gateway.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, run, check, diff, explain, healthcheck, user, session, key, token, schema):
+    for command in (demo, run, check, diff, doctor, explain, healthcheck, user, session, key, token, schema):
         command.declare(commands)
     return parser

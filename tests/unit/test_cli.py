@@ -13,6 +13,7 @@ COMMAND_LINES = [
     ["demo"],
     ["run"],
     ["check"],
+    ["doctor"],
     ["explain"],
     ["healthcheck"],
     ["user"],
