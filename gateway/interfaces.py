@@ -28,14 +28,18 @@ class NewRevocations:
     revocations: tuple[Revocation, ...]
 
 
-class UserDirectory(Protocol):
+class UserLookUp(Protocol):
+    """Who a user id stands for: all that the data plane needs of a directory."""
+
+    async def find_by_id(self, user_id: str) -> User | None:
+        """The user with this id, active or not."""
+
+
+class UserDirectory(UserLookUp, Protocol):
     """Where users live. Reading is all the gateway needs of it."""
 
     async def find_by_login(self, login: str) -> Account | None:
         """The account whose configured user-name field equals `login` exactly, active or not."""
-
-    async def find_by_id(self, user_id: str) -> User | None:
-        """The user with this id, active or not."""
 
     async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
         """Store `new` if `old` is still the stored hash (a stronger hash after a good login: no change of password)."""

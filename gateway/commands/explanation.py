@@ -14,9 +14,9 @@ from gateway.config.model import Config
 from gateway.errors import ANSWERS, Reason, Refused, StoreUnavailable, printable
 from gateway.http.routes import RouteTable
 from gateway.http.targets import parse_target
-from gateway.interfaces import UserChanges, UserDirectory
+from gateway.interfaces import UserLookUp
 from gateway.proxy.plan import RoutePlan
-from gateway.types import Access, Account, User
+from gateway.types import Access, User
 
 _SHOWN_OF_TOKEN: Final = 6
 _UNKNOWN: Final = "not looked up"
@@ -117,10 +117,10 @@ async def _read_revocations(state: State | None, revocations: RevocationList) ->
     return "none that concerns it"
 
 
-class _Users(UserDirectory):
+class _Users(UserLookUp):
     """The directory, if it can be asked; else every user is taken to be a good one. `answer` is what came of it."""
 
-    def __init__(self, directory: UserDirectory | None) -> None:
+    def __init__(self, directory: UserLookUp | None) -> None:
         self._directory = directory
         self.answer = _UNKNOWN
 
@@ -134,18 +134,6 @@ class _Users(UserDirectory):
                 self.answer = "looked up: active"  # of one who is not, the refusal speaks
                 return user
         return User(id=user_id, username="", email="", roles=(), is_active=True)
-
-    async def find_by_login(self, login: str) -> Account | None:
-        raise NotImplementedError
-
-    async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
-        raise NotImplementedError
-
-    async def changes_since(self, position: int) -> UserChanges:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Whoever opened it does."""
 
 
 def _target(raw: str, rehearsal: Rehearsal) -> str:

@@ -17,7 +17,7 @@ from gateway.http.forwarding import TrustedProxies
 from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
 from gateway.http.routes import RouteTable
-from gateway.interfaces import UserDirectory
+from gateway.interfaces import UserLookUp
 from gateway.proxy.admission import Admission, AdmissionRules
 from gateway.proxy.connection_caps import CapRules
 from gateway.proxy.data_plane import PlaneRules
@@ -33,7 +33,7 @@ def build_admission(
     verifier: TokenVerifier,
     foreign: ForeignIssuers | None = None,
     revocations: RevocationList,
-    directory: UserDirectory,
+    directory: UserLookUp,
 ) -> Admission:
     """What tells who asks, and what the backend is told of them."""
     return Admission(

@@ -28,7 +28,7 @@ from gateway.http.addresses import parse_address
 from gateway.http.fields import ResponseFieldUses
 from gateway.http.responses import ResponseReader
 from gateway.http.routes import RouteTable
-from gateway.interfaces import UserDirectory
+from gateway.interfaces import UserLookUp
 from gateway.observability.families import LEVELS
 from gateway.observability.meters import UNROUTED, Meters
 from gateway.observability.tally import Tally
@@ -69,7 +69,7 @@ class Rehearsal:
 class Stage:
     """The data plane of `blueprint`. Made inside of a running loop."""
 
-    def __init__(self, blueprint: Blueprint, *, directory: UserDirectory, revocations: RevocationList) -> None:
+    def __init__(self, blueprint: Blueprint, *, directory: UserLookUp, revocations: RevocationList) -> None:
         config = blueprint.config
         metering = open_metering(1, is_exposed=False)
         meters = Meters(Tally(metering.regions[0], pid=0, levels=LEVELS))

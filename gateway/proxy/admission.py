@@ -11,7 +11,7 @@ from gateway.auth.revocation import RevocationList
 from gateway.auth.verified_tokens import VerifiedTokens
 from gateway.auth.verifier import TokenVerifier
 from gateway.errors import Reason, Refused
-from gateway.interfaces import UserDirectory
+from gateway.interfaces import UserLookUp
 from gateway.types import Claims, Principal
 
 
@@ -45,7 +45,7 @@ class Admission:
     """
 
     def __init__(
-        self, *, rules: AdmissionRules, revocations: RevocationList, directory: UserDirectory, max_tokens: int
+        self, *, rules: AdmissionRules, revocations: RevocationList, directory: UserLookUp, max_tokens: int
     ) -> None:
         self._revocations = revocations
         self._directory = directory

@@ -14,7 +14,7 @@ from gateway.auth.policy import RoutePolicy, require_user
 from gateway.auth.revocation import RevocationList
 from gateway.errors import Reason, Refused, StoreUnavailable
 from gateway.http.requests import Request
-from gateway.interfaces import UserDirectory
+from gateway.interfaces import UserLookUp
 from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.tasks import spawn
 from gateway.types import Principal, User
@@ -56,7 +56,7 @@ class LongExchanges:
         self,
         *,
         revocations: RevocationList,
-        directory: UserDirectory,
+        directory: UserLookUp,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
