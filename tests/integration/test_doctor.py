@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.conformance.forging import token
 from tests.integration import processes
+from tests.integration.certificates import Authority
 from tests.integration.data_plane import Plane, running_plane
 from tests.integration.processes import Server
 
@@ -73,6 +74,19 @@ def test_a_backend_without_a_gateway(backend: Server) -> None:
         "missing token", "request smuggling", "spoofed identity at the backend", "admin endpoints", "log-in",
     }, verdicts  # fmt: skip
     assert verdicts["path tricks"] == ("skipped", "the plain path answers 200 already")
+
+
+def test_a_certificate_that_soon_ends_is_found_over_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "authority")
+    certificate, key = map(str, authority.issue("127.0.0.1"))
+    with running_plane(tmp_path, listen={"tls": {"certificate": certificate, "key": key}}) as plane:
+        url = f"https://127.0.0.1:{plane.port}/required/here"
+        code, verdicts, err = examine(url, "--ca", str(authority.certificate))
+        assert (code, findings(verdicts), err) == (1, {"certificate"}, ""), [*verdicts.items()]
+        assert verdicts["TLS"] == ("ok", "nothing older than TLS 1.2 is spoken")
+        code, verdicts, err = examine(url)
+    assert (code, verdicts) == (1, {})
+    assert "CERTIFICATE_VERIFY_FAILED" in err
 
 
 def test_nobody_there_is_a_sentence() -> None:
