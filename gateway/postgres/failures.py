@@ -47,7 +47,7 @@ def _sentence(error: BaseException) -> str:
         case asyncpg.TargetServerAttributeNotMatched():
             return _SENTENCES["25006"]
         case ssl.SSLError():
-            return f"cannot be trusted, or speaks no TLS: {error.reason or 'the handshake failed'}"
+            return f"cannot be trusted, or speaks no TLS: {getattr(error, 'reason', None) or 'the handshake failed'}"
         case OSError():
             return f"cannot be reached: {error.strerror or 'the connection is broken'}"
         case asyncpg.InterfaceError() | asyncpg.InternalClientError():  # the latter where it ends amid an answer
