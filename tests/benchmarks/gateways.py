@@ -16,7 +16,7 @@ from tests.benchmarks.peers import Command
 from tests.conformance.forging import NOW
 from tests.integration.processes import free_port, write_gateway_config
 
-USERNAME = "user1"
+USERS = 64
 PASSWORD = "benchmark-pass-1"
 GATEWAY_CONNECTIONS = 20_000
 
@@ -30,7 +30,7 @@ class Variant:
     route_options: Mapping[str, Any] = field(default_factory=dict)
     routes: int = 1
     revocations: int = 0
-    users: int = 1
+    users: int = USERS
 
 
 VARIANTS = {
