@@ -92,7 +92,10 @@ class LocalServer:
             connection.sendall(
                 b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
             )
-            return connection.recv(65536)
+            answer = b""
+            while _end(answer, 0) is None and (received := connection.recv(65536)):
+                answer += received
+            return answer
 
     def handle(self, *, timeout: float = 2.0, url: str = "", max_connections: int = 4) -> RedisServer:
         address = RedisAddress.parse(url or self.url)
@@ -120,3 +123,21 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[LocalServer]:
         yield server
     finally:
         server.kill()
+
+
+def _end(answer: bytes, begin: int) -> int | None:
+    """Where the answer ends that begins there (RESP 2), None as long as it has not come whole."""
+    line_end = answer.find(b"\r\n", begin)
+    if line_end < 0:
+        return None
+    at: int | None = line_end + 2
+    kind = answer[begin : begin + 1]
+    size = int(answer[begin + 1 : line_end]) if kind in (b"$", b"*") else 0
+    if kind == b"$":
+        at = line_end + 2 + (size + 2 if size >= 0 else 0)
+        return at if len(answer) >= at else None
+    for _ in range(size):
+        if at is None:
+            break
+        at = _end(answer, at)
+    return at

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.server.sockets import Sockets, open_ports, open_sockets, stop_listening
+from tests.integration.processes import free_port
 
 
 @pytest.fixture
@@ -138,9 +139,7 @@ def test_without_an_admin_listener_there_is_one_port() -> None:
 @pytest.mark.parametrize("admin", ["127.0.0.1", "localhost", "0.0.0.0"])
 def test_s87_probes_and_clients_have_no_port_in_common(clients: str, admin: str, seats: int) -> None:
     """Some of these the kernel would refuse when the second one listens; with two seats it would deal them out."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(GatewayError, match=f"admin listener cannot be at port {port}"):
         open_ports((clients, port), (admin, port), seats=seats)
 
