@@ -173,7 +173,8 @@ def test_s45_routes_and_keys_change_under_load_and_nobody_is_refused(tmp_path: P
                 keys.append(entry)
             assert load.wrong == []
         assert load.answers > 1000
-        assert len(it.lines("reloaded")) == 41
+        # A key's file that is seen to be new just after the signal is one more reload, of nothing.
+        assert len([line for line in it.lines("reloaded") if "changes=none" not in line]) == 41
         assert not it.lines("reload_failed")
         assert it.status("/required/x", bearer()) == 401, "the first key is long gone"
 
