@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway.commands.declaring import Commands, add_config_argument, declare_command
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DETAILS: Final = """\
 With problems: each on a line of its own as FILE:LINE: YAML PATH: what is wrong, and exit code 78.
 Without: one line a route: path prefix, methods, who may pass, upstream; then one line a key: kid, algorithm, whether it
-signs, where it comes from; then one line a foreign issuer. Tab-separated in a pipe.
+signs, where it comes from; then one line a foreign issuer; then where users and state live. Tab-separated in a pipe.
 Nothing is started, and no network and no user directory is touched.
 
 example:
@@ -35,6 +35,7 @@ def declare(commands: Commands) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     from gateway import app
+    from gateway.composition.state import places_of
     from gateway.config import load
 
     document = load.load(arguments.config, os.environ)
@@ -42,14 +43,17 @@ def execute(arguments: argparse.Namespace) -> int:
     config = document.config
     rows = [*_endpoint_rows(config), *(_route_row(route, config) for route in config.routes)]
     print_rows(("PATH", "METHODS", "WHO MAY PASS", "UPSTREAM"), rows)
+    _print_more(("KEY", "ALGORITHM", "USE", "SOURCE"), list(_key_rows(document)))
+    if config.foreign_issuers:
+        _print_more(("ISSUER", "ALGORITHMS", "USERS", "KEYS FROM"), list(_issuer_rows(config)))
+    _print_more(("KEPT", "WHERE"), list(zip(("users", "state"), places_of(config), strict=True)))
+    return 0
+
+
+def _print_more(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if sys.stdout.isatty():
         print()
-    print_rows(("KEY", "ALGORITHM", "USE", "SOURCE"), list(_key_rows(document)))
-    if config.foreign_issuers:
-        if sys.stdout.isatty():
-            print()
-        print_rows(("ISSUER", "ALGORITHMS", "USERS", "KEYS FROM"), list(_issuer_rows(config)))
-    return 0
+    print_rows(header, rows)
 
 
 def _endpoint_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:

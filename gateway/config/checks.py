@@ -33,6 +33,7 @@ def check(config: Config, findings: Findings) -> None:
     _check_routes(config, findings)
     _check_endpoints(config, findings)
     _check_tokens(config, findings)
+    _check_users(config, findings)
     _check_guessing(config, findings)
     _check_claims(config, findings)
     _check_foreign_issuers(config, findings)
@@ -50,6 +51,15 @@ def _check_admin(config: Config, findings: Findings) -> None:
     is_any = is_same_family and not {listen.address, admin.address}.isdisjoint({"0.0.0.0", "::"})
     if admin.port == listen.port and (admin.address == listen.address or is_any):
         findings.add("admin.port", "must not be listen.port: probes have a listener of their own")
+
+
+def _check_users(config: Config, findings: Findings) -> None:
+    if not findings.is_sound("users", "users.sqlite", "users.url"):
+        return
+    if config.users.sqlite is None and config.users.url is None:
+        findings.add("users", "must say where users live: `sqlite`, the path of a file, or `url` for PostgreSQL")
+    if config.users.sqlite is not None and config.users.url is not None:
+        findings.add("users.url", "cannot stand beside users.sqlite: users live in one place")
 
 
 def _check_guessing(config: Config, findings: Findings) -> None:

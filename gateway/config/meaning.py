@@ -113,7 +113,8 @@ _MEANINGS: Final[Mapping[str, Meaning]] = {
     "state.max_staleness": Meaning(
         text="so long do tokens pass while nobody can tell what was revoked", is_wider=_is_longer, weight=5
     ),
-    "users.sqlite": Meaning(text="other users, sessions and revocations", weight=9),
+    "users.sqlite": Meaning(text="other users; where state.url names no place, other revocations, too", weight=9),
+    "users.url": Meaning(text="other users; where state.url names no place, other revocations, too", weight=9),
     "login.username_field": Meaning(text="by that do users log in", weight=6),
     "login.compat": Meaning(text="another form of ids in tokens and of refusals"),
     "login.obtain_path": Meaning(text="where users log in"),

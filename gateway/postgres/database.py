@@ -49,6 +49,11 @@ class PostgresDatabase:
         return f"PostgresDatabase({self._place!r}{', closed' if self._is_closed else ''})"
 
     @property
+    def place(self) -> str:
+        """What a sentence calls the server."""
+        return self._place
+
+    @property
     def timeout(self) -> float:
         return self._timeout
 
@@ -58,6 +63,7 @@ class PostgresDatabase:
 
     async def fetch(self, statement: str, *values: object) -> Sequence[asyncpg.Record]:
         """The rows of a statement, in a transaction of its own. Raises `StoreUnavailable`, and nothing else."""
+        self._require_open()
         await self._take_place()
         work = spawn(self._use_place(statement, values), name="postgres")
         outcome: Sequence[asyncpg.Record] | StoreUnavailable = await asyncio.shield(work)
@@ -101,6 +107,10 @@ class PostgresDatabase:
             connection, _ = self._idle.pop()
             await connection.close(seconds=self._timeout)
 
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable(f"{self._place} has been closed by this process.")
+
     async def _take_place(self) -> None:
         try:
             async with asyncio.timeout(self._timeout):
@@ -115,8 +125,7 @@ class PostgresDatabase:
         """Gives a failure instead of raising it: the caller may have left, and then nobody would take it."""
         connection: PostgresConnection | None = None
         try:
-            if self._is_closed:
-                raise StoreUnavailable(f"{self._place} has been closed by this process.")
+            self._require_open()
             connection = self._warm_connection() or await self._open()
             async with asyncio.timeout(self._timeout * _PATIENCE):
                 rows = await connection.fetch(self._text(statement), *values)

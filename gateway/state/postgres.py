@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gateway.interfaces import NewRevocations, StateStore
 from gateway.postgres.database import PostgresDatabase
+from gateway.postgres.feeds import channel_of, parts_of, position_of
 from gateway.postgres.notifications import PostgresNotifications
 from gateway.state import postgres_sql as sql
 from gateway.state.postgres_attempts import ATTEMPT_TABLES, BATCH, PostgresAttempts
@@ -19,15 +20,13 @@ _PAGE: Final = 10_000  # of the feed, which is read whole at start
 
 _KEY_BYTES: Final = 1024  # an entry of an index has 2.7 KB, and one of them holds two keys
 
-_SEQUENCE_BITS: Final = 63
-
 
 class PostgresStateStore(PostgresAttempts, StateStore):
     """`StateStore` in PostgreSQL. Await `prepare()` before anything else."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         super().__init__(database)
-        self._channel = f"{database.schema}_revocations"
+        self._channel = channel_of(database.schema)
         self._notifications = PostgresNotifications(database, self._channel)
 
     async def prepare(self) -> None:
@@ -75,17 +74,12 @@ class PostgresStateStore(PostgresAttempts, StateStore):
     async def revocations_since(self, position: int) -> NewRevocations:
         revocations: list[Revocation] = []
         while True:
-            # A negative one was never given, as one of another epoch.
-            epoch, known = divmod(position, 1 << _SEQUENCE_BITS)
-            started_at, table = divmod(epoch, 1 << 32)
-            given = started_at < 1 << 63 and position >= 0
-            values = (started_at, table, known) if given else (0, 0, 0)
-            rows = await self._database.fetch(sql.REVOCATIONS_SINCE, *values, _PAGE)
+            rows = await self._database.fetch(sql.REVOCATIONS_SINCE, *parts_of(position), _PAGE)
             started_at, table, last = rows[0][:3]
             found = [_revocation(row) for row in rows if row["sequence"] is not None]
             revocations += found
             reached = last if len(found) < _PAGE else rows[-1]["sequence"]
-            position = (((started_at << 32) | table) << _SEQUENCE_BITS) | reached
+            position = position_of(started_at, table, reached)
             if len(found) < _PAGE:
                 return NewRevocations(position=position, revocations=tuple(revocations))
 

@@ -1,14 +1,14 @@
 """The tables of sessions and revocations in PostgreSQL, and every statement on them. `{schema}` stands for the schema.
 
-The feed: writers of revocations take their number from one row, whose lock they hold until they have committed. So
-numbers become visible in their order, and a reader that has seen n misses nothing by asking for > n; those of a
-SEQUENCE are committed in any order. The row also remembers the last number when its revocation has been purged.
+The feed's row (`postgres.feeds`) also remembers the last number when its revocation has been purged.
 
 Locks are taken in one order, so nobody waits in a circle: first the feed's row, then rows by id; a purge skips what is
 locked, for the next purge.
 """
 
 from typing import Final
+
+from gateway.postgres.feeds import EPOCH
 
 MIGRATIONS: Final = (
     (
@@ -114,21 +114,18 @@ IS_REVOKED: Final = """
         OR EXISTS (SELECT FROM {schema}.revocations WHERE kind = 'everything' AND revoked_id = '' AND up_to >= $4)
 """
 
-# A position is a number in an epoch. Another server (a replica that was promoted may have lost the last commits and
-# given their numbers again) began at another moment; a schema that was restored has a table of another oid.
-REVOCATIONS_SINCE: Final = """
+REVOCATIONS_SINCE: Final = f"""
     WITH feed AS MATERIALIZED (
         SELECT started_at, oid, last,
             CASE WHEN started_at = $1 AND oid = $2 AND $3 <= last THEN $3 ELSE 0 END AS known
         FROM (
-            SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS started_at,
-                tableoid::bigint AS oid, last
-            FROM {schema}.revocation_feed WHERE one
+            SELECT {EPOCH}, last
+            FROM {{schema}}.revocation_feed WHERE one
         ) AS present
     )
     SELECT feed.started_at, feed.oid, feed.last, new.*
     FROM feed LEFT JOIN LATERAL (
-        SELECT sequence, kind, revoked_id, whole_id, expires_at, up_to FROM {schema}.revocations
+        SELECT sequence, kind, revoked_id, whole_id, expires_at, up_to FROM {{schema}}.revocations
         WHERE sequence > feed.known ORDER BY sequence LIMIT $4
     ) AS new ON true
     ORDER BY new.sequence

@@ -1,32 +1,27 @@
-"""Users in the embedded SQLite file, kept with `gateway user` while the gateway runs.
-
-User names are compared exactly, as SimpleJWT compares them. That no two of them look like one, to a reader or to a
-backend that normalises, is seen to where they are made: a name that is not its own NFKC form, or holds anything
-invisible, is refused. E-mail addresses are compared exactly at log-in too (their domain is stored in lower case, as
-Django does); two that differ in the case of letters only are refused, because mail and backends take them for one.
-"""
+"""Users in the embedded SQLite file, kept with `gateway user` while the gateway runs."""
 
 import json
-import re
 import sqlite3
-import unicodedata
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
-from gateway.errors import StoreUnavailable, UsageError
+from gateway.errors import StoreUnavailable
 from gateway.interfaces import ManagedUserDirectory, UserChanges
 from gateway.sqlite_file import SqliteFile
 from gateway.types import Account, User
-
-LoginAttribute: TypeAlias = Literal["username", "email"]
+from gateway.users.names import (
+    USER_ID,
+    LoginAttribute,
+    check_username,
+    checked_email,
+    checked_roles,
+    email_taken,
+    is_storable,
+    name_taken,
+    nobody_called,
+)
 
 _Row: TypeAlias = tuple[int, str, str, str, int, int, int]
-
-MAX_USERNAME_CHARACTERS: Final = 150  # Django's auth_user.username
-
-MAX_EMAIL_CHARACTERS: Final = 254  # RFC 5321 §4.5.3.1.3, less the two angle brackets
-
-MAX_ROLE_CHARACTERS: Final = 150  # Django's auth_group.name
 
 # AUTOINCREMENT: the id of a removed user is in tokens that are still out, and must never become somebody else's.
 # Changes are recorded by triggers, so that those made by hand in an sqlite3 shell reach the gateway as well. 10,000 are
@@ -105,14 +100,6 @@ _FIND_BY_LOGIN: Final = {
 
 _EMAIL_TAKEN: Final = "SELECT 1 FROM users WHERE email = ? COLLATE NOCASE AND email <> ''"
 
-# One spelling for each id: "01" would be the same user here and another one to the backend. 18 digits fit SQLite.
-_USER_ID: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-
-_NOT_PLAIN: Final = (
-    "holds something that other programs show or compare in another way: a control or invisible character, a blank at "
-    "either end, or a letter in a compatibility form (it must equal its Unicode NFKC form)."
-)
-
 
 class SqliteUserDirectory(ManagedUserDirectory):
     """`ManagedUserDirectory` in an SQLite file. Await `prepare()` before anything else.
@@ -129,7 +116,7 @@ class SqliteUserDirectory(ManagedUserDirectory):
         await self._file.prepare("users", _MIGRATIONS)
 
     async def find_by_login(self, login: str) -> Account | None:
-        if not _is_storable(login):
+        if not is_storable(login):
             return None
 
         def find(connection: sqlite3.Connection) -> Account | None:
@@ -139,7 +126,7 @@ class SqliteUserDirectory(ManagedUserDirectory):
         return await self._file.read(find)
 
     async def find_by_id(self, user_id: str) -> User | None:
-        if not _USER_ID.fullmatch(user_id):
+        if not USER_ID.fullmatch(user_id):
             return None
 
         def find(connection: sqlite3.Connection) -> User | None:
@@ -149,7 +136,7 @@ class SqliteUserDirectory(ManagedUserDirectory):
         return await self._file.read(find)
 
     async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
-        if not _USER_ID.fullmatch(user_id):
+        if not USER_ID.fullmatch(user_id):
             return
 
         def replace(connection: sqlite3.Connection) -> None:
@@ -177,15 +164,15 @@ class SqliteUserDirectory(ManagedUserDirectory):
         await self._file.close()
 
     async def add(self, *, username: str, email: str, roles: Sequence[str], password_hash: str) -> User:
-        _check_username(username)
-        email = _checked_email(email)
+        check_username(username)
+        email = checked_email(email)
         encoded_roles = _encode_roles(roles)
 
         def insert(connection: sqlite3.Connection) -> User:
             if connection.execute("SELECT 1 FROM users WHERE username = ?", (username,)).fetchone():
-                raise UsageError(f"The user name {username!r} is taken; choose another one.")
+                raise name_taken(username)
             if connection.execute(_EMAIL_TAKEN, (email,)).fetchone():
-                raise UsageError(f"The e-mail address {email!r} belongs to another user; choose another one.")
+                raise email_taken(email)
             cursor = connection.execute(
                 "INSERT INTO users (username, email, roles, password_hash) VALUES (?, ?, ?, ?)",
                 (username, email, encoded_roles, password_hash),
@@ -224,8 +211,8 @@ class SqliteUserDirectory(ManagedUserDirectory):
 
 def _change(connection: sqlite3.Connection, statement: str, *values: str | int, username: str) -> None:
     """Run a statement whose last placeholder is the user name. Raises `UsageError` when it changes nobody."""
-    if not _is_storable(username) or connection.execute(statement, (*values, username)).rowcount == 0:
-        raise UsageError(f"There is no user {username!r}; user names are case-sensitive.")
+    if not is_storable(username) or connection.execute(statement, (*values, username)).rowcount == 0:
+        raise nobody_called(username)
 
 
 def _last_sequence(connection: sqlite3.Connection) -> int:
@@ -251,15 +238,7 @@ def _user(row: _Row) -> User:
 
 
 def _encode_roles(roles: Sequence[str]) -> str:
-    for role in roles:
-        if not 1 <= len(role) <= MAX_ROLE_CHARACTERS:
-            raise UsageError(f"A role has 1 to {MAX_ROLE_CHARACTERS} characters, not {len(role)}.")
-        if not _is_plain(role):
-            raise UsageError(f"The role {role!r} {_NOT_PLAIN}")
-        # A backend gets roles in one field, joined by commas: this one would arrive as two.
-        if "," in role:
-            raise UsageError(f"The role {role!r} holds a comma; give each role by itself.")
-    return json.dumps(list(dict.fromkeys(roles)))
+    return json.dumps(checked_roles(roles))
 
 
 def _decode_roles(user_id: int, encoded_roles: str) -> tuple[str, ...]:
@@ -273,38 +252,3 @@ def _decode_roles(user_id: int, encoded_roles: str) -> tuple[str, ...]:
             f"The roles of user {user_id} are no JSON list of texts; set them with `gateway user roles`."
         )
     return tuple(roles)
-
-
-def _check_username(username: str) -> None:
-    if not 1 <= len(username) <= MAX_USERNAME_CHARACTERS:
-        raise UsageError(f"A user name has 1 to {MAX_USERNAME_CHARACTERS} characters, not {len(username)}.")
-    if not _is_plain(username):
-        raise UsageError(f"The user name {username!r} {_NOT_PLAIN}")
-
-
-def _checked_email(email: str) -> str:
-    """The address as it is stored: the domain in lower case (RFC 5321 §2.4), the local part as given."""
-    if not email:
-        return email
-    local_part, at, domain = email.rpartition("@")
-    if not (local_part and at and domain) or " " in email:
-        raise UsageError(f"{email!r} is not an e-mail address; it looks like name@example.org.")
-    if len(email) > MAX_EMAIL_CHARACTERS:
-        raise UsageError(f"An e-mail address has at most {MAX_EMAIL_CHARACTERS} characters, not {len(email)}.")
-    if not _is_plain(email):
-        raise UsageError(f"The e-mail address {email!r} {_NOT_PLAIN}")
-    return f"{local_part}@{domain.lower()}"
-
-
-def _is_plain(text: str) -> bool:
-    """Whether the text has one reading: visible, its own NFKC form, and not changed by the strip() of a log-in."""
-    return text.isprintable() and text == text.strip() and unicodedata.normalize("NFKC", text) == text
-
-
-def _is_storable(text: str) -> bool:
-    """A lone surrogate cannot be bound to a statement, so it is in no row either."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -14,16 +14,18 @@ class State:
     url: Secret | None = field(
         default=None,
         metadata=doc(
-            "Where: postgresql://, or redis://, rediss:// or unix:// for Redis; the file of users.sqlite when absent."
+            "Where: postgresql://, or redis://, rediss:// or unix:// for Redis; where the users are when absent."
         ),
     )
     namespace: str = field(
         default="gateway",
-        metadata=doc("The schema there, or what every key there begins with.", form=Form.IDENTIFIER),
+        metadata=doc(
+            "The schema in PostgreSQL, of users.url too; in Redis what every key begins with.", form=Form.IDENTIFIER
+        ),
     )
     max_connections: int = field(
         default=4,
-        metadata=doc("Connections of each worker, besides one to listen.", minimum=1, maximum=256),
+        metadata=doc("Connections of each worker to a server, besides one to listen.", minimum=1, maximum=256),
     )
     max_staleness: float | None = field(
         default=None,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from gateway.config.metadata import doc
+from gateway.types import Secret
 
 
 @unique
@@ -29,9 +30,15 @@ class Argon2:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
-    """Where users live and how their passwords are hashed."""
+    """Where users live, in one of `sqlite` and `url`, and how their passwords are hashed."""
 
-    sqlite: str = field(metadata=doc("Path of the SQLite file with users and revocations; made when absent."))
+    sqlite: str | None = field(
+        default=None,
+        metadata=doc("Path of an SQLite file, made when absent. This or `url` must be given."),
+    )
+    url: Secret | None = field(
+        default=None, metadata=doc("postgresql://: a database for any number of gateways. This or `sqlite`.")
+    )
     argon2: Argon2 = field(default_factory=Argon2, metadata=doc("Cost of a password hash."))
     hash_workers: int = field(
         default=2, metadata=doc("Password hashes computed at the same time.", minimum=1, maximum=256)

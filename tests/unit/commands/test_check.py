@@ -1,3 +1,4 @@
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,31 @@ def test_one_line_a_route_says_who_may_pass(config_file: Path, run: Run) -> None
         "/feed\tGET,HEAD\toptional\tapp http://127.0.0.1:9000",
         "/staff\tall\troles editor,staff (user not looked up)\tapp http://127.0.0.1:9000",
         "(no kid)\tHS256\tsigns and checks\t{env: GATEWAY_SIGNING_KEY}",
+        f"users\tSQLite file {config_file.parent}/users.sqlite3",
+        f"state\tSQLite file {config_file.parent}/users.sqlite3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "place"),
+    [
+        ("{namespace: blue}", "PostgreSQL at db:5433/app, schema blue"),
+        ("{url: {env: STATE_URL}}", "Redis at cache:6379, keys {gateway}:…"),
+    ],
+)
+def test_s88_it_says_where_users_and_state_live_and_no_password(
+    config_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch, state: str, place: str
+) -> None:
+    monkeypatch.setenv("USERS_URL", "postgresql://gateway:s3cret@db:5433/app?sslmode=verify-full")
+    monkeypatch.setenv("STATE_URL", "redis://:s3cret@cache")
+    text, line = config_file.read_text(), f"users: {{sqlite: {json.dumps(str(config_file.parent / 'users.sqlite3'))}}}"
+    assert line in text
+    config_file.write_text(text.replace(line, f"users: {{url: {{env: USERS_URL}}}}\nstate: {state}"))
+    code, out, err = run("check", "--config", config_file)
+    assert (code, err) == (0, "")
+    schema = "blue" if "blue" in state else "gateway"
+    assert out.splitlines()[-2:] == [f"users\tPostgreSQL at db:5433/app, schema {schema}", f"state\t{place}"]
+    assert "s3cret" not in out
 
 
 def test_one_line_a_key_says_what_it_is_for(config_file: Path, run: Run) -> None:
@@ -48,7 +73,7 @@ def test_one_line_a_key_says_what_it_is_for(config_file: Path, run: Run) -> None
     code, out, err = run("check", "--config", config_file)
     assert (code, err) == (0, "")
     assert "/.well-known/jwks.json\tGET,HEAD\tpublic\tthe gateway itself (public keys)" in out.splitlines()
-    assert out.splitlines()[-4:] == [
+    assert out.splitlines()[-6:-2] == [
         "new\tHS256\tsigns and checks\t{env: GATEWAY_SIGNING_KEY}",
         "a\tHS512\tchecks\t{file: old.key}",
         "(no kid)\tES256\tchecks\t{file: old.pem}",
@@ -63,7 +88,7 @@ def test_one_line_a_foreign_issuer_says_whose_its_users_are(config_file: Path, r
         config_file.read_text()
         + f"foreign_issuers:\n  corp: {{issuer: x, {entry}}}\n  own: {{issuer: y, {entry}, users: local, algorithms: [EdDSA]}}\n"
     )
-    assert run("check", "--config", config_file)[1].splitlines()[-2:] == [
+    assert run("check", "--config", config_file)[1].splitlines()[-4:-2] == [
         "x\tRS256,ES256\tcorp:ID\thttps://i/keys",
         "y\tEdDSA\tlocal\thttps://i/keys",
     ]

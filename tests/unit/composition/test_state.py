@@ -1,7 +1,9 @@
 """Where users and revocations live: opened, prepared, closed again."""
 
+import asyncio
 import sqlite3
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from gateway.composition.state import build_hasher, check_state, glance_at_state
 from gateway.config.model import Config
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.types import Revocation, RevokedKind
+from tests.postgres_server import PostgresServer
 from tests.redis_servers import running
 from tests.unit.composition.documents import config_with, document_with
 
@@ -93,9 +96,10 @@ async def test_a_glance_reads_and_makes_nothing(tmp_path: Path) -> None:
                 await glance.store.revoke(revocation)
 
 
-def refusal_of(url: str) -> str:
+def refusal_of(url: str, section: str = "state") -> str:
+    sections = {section: "{url: {env: THE_URL}}"}
     with pytest.raises(ConfigError) as caught:
-        check_state(document_with(environment={"STATE_URL": url}, state="{url: {env: STATE_URL}}"))
+        check_state(document_with(environment={"THE_URL": url}, **sections))
     return str(caught.value)
 
 
@@ -106,6 +110,10 @@ def test_s88_a_url_that_cannot_be_understood_is_refused_by_line_and_never_shown(
     assert "state.url: is no URL: a password with / ? # @ or : in it has to be percent-encoded" in refused
     assert "s3" not in refused
     assert "state.url: has to begin with " in refusal_of("mysql://:s3cret@db")
+    assert "users.url: has to begin with postgresql://" in refusal_of("redis://:s3cret@db", "users")
+    refused = refusal_of("postgresql://gateway:s3#cret@db/gateway", "users")
+    assert "users.url: must have user name and password percent-encoded" in refused
+    assert "cret" not in refused
 
 
 def test_a_driver_that_is_missing_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,3 +144,73 @@ async def test_sessions_and_revocations_are_where_the_url_says_and_users_in_the_
                 pass
         with pytest.raises(StoreUnavailable, match="closed"):
             await state.directory.find_by_id(alice.id)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+def config_at(server: PostgresServer, schema: str, state_url: str | None = None) -> Config:
+    state = f"{{namespace: {schema}, max_connections: 2{'' if state_url is None else ', url: {env: STATE_URL}'}}}"
+    environment = {"USERS_URL": server.url(), "STATE_URL": state_url or "unused"}
+    return config_with(environment=environment, users="{url: {env: USERS_URL}}", state=state)
+
+
+async def connections_to(server: PostgresServer) -> int:
+    rows = await server.run("SELECT 1 FROM pg_stat_activity WHERE application_name = 'simplejwt-gateway'")
+    return len(rows)
+
+
+@pytest.mark.parametrize("is_said_twice", [False, True])
+async def test_s83_users_and_state_at_one_url_share_their_connections(
+    postgres: PostgresServer, is_said_twice: bool
+) -> None:
+    config = config_at(postgres, f"shared_{is_said_twice}".lower(), postgres.url() if is_said_twice else None)
+    revocation = Revocation(kind=RevokedKind.TOKEN, id="t", expires_at=2_000_000_000)
+    async with open_users(config) as users:
+        alice = await users.add(username="alice", email="", roles=(), password_hash="x")
+    async with open_state(config) as state:
+        assert await state.store.revoke(revocation)
+        await state.store.wait_for_revocations(1)
+        looks = [state.directory.find_by_id(alice.id) for _ in range(20)]
+        looks_at_state = [state.store.find_session("s") for _ in range(20)]
+        assert set(await asyncio.gather(*looks, *looks_at_state)) == {alice, None}
+        assert await connections_to(postgres) <= 3
+    with pytest.raises(StoreUnavailable, match="closed by this process"):
+        await state.directory.find_by_id(alice.id)
+    async with glance_at_state(config) as glance:
+        assert await glance.directory.find_by_id(alice.id) == alice
+        assert (await glance.store.revocations_since(0)).revocations == (revocation,)
+
+
+async def test_users_may_be_in_postgresql_and_state_elsewhere(postgres: PostgresServer, tmp_path: Path) -> None:
+    with running("valkey", tmp_path) as redis:
+        config = config_at(postgres, "apart", redis.url)
+        async with open_state(config) as state:
+            assert await state.store.revoke(Revocation(kind=RevokedKind.TOKEN, id="t", expires_at=2_000_000_000))
+            assert redis.ask("HEXISTS", "{apart}:revoked", "token:t") == b":1\r\n"
+            assert await state.directory.find_by_login("alice") is None
+
+
+async def test_a_glance_at_an_empty_database_makes_nothing(postgres: PostgresServer) -> None:
+    async with glance_at_state(config_at(postgres, "nothing")) as glance:
+        with pytest.raises(StoreUnavailable, match="has lost"):
+            await glance.directory.find_by_id("1")
+    assert not await postgres.run("SELECT 1 FROM pg_namespace WHERE nspname = 'nothing'")
+
+
+async def test_s88_users_that_cannot_be_reached_at_the_start_are_told_without_the_password(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.url(password="s3cret")
+    config = config_with(environment={"USERS_URL": url}, users="{url: {env: USERS_URL}}")
+    for opened in (open_state, open_users):
+        with pytest.raises(StoreUnavailable, match="refuses the user name or the password") as caught:
+            async with opened(config):
+                pass
+        assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in repr(config)

@@ -216,6 +216,19 @@ def test_argon2_needs_memory_for_each_lane() -> None:
     ]
 
 
+def test_users_live_in_one_place() -> None:
+    for users in ("{}", "{sqlite: null}", "{hash_workers: 4}"):
+        assert refusals(users=users) == [
+            "users: must say where users live: `sqlite`, the path of a file, or `url` for PostgreSQL"
+        ]
+    assert refusals(users="{sqlite: x, url: {env: URL}}") == [
+        "users.url: cannot stand beside users.sqlite: users live in one place"
+    ]
+    assert refusals(users="{url: {env: URL}}") == []
+    assert paths(refusals(users="{url: {env: MISSING}}")) == ["users.url"]
+    assert paths(refusals(users="{sqlite: 7}")) == ["users.sqlite"]
+
+
 def test_a_target_is_a_part_of_its_head() -> None:
     assert paths(refusals(limits="{max_target_bytes: 8KiB, max_head_bytes: 4KiB}")) == ["limits.max_target_bytes"]
     assert refusals(limits="{max_target_bytes: 8KiB, max_head_bytes: 8KiB}") == []

@@ -201,5 +201,5 @@ async def test_the_servers_own_settings_do_not_decide(server: PostgresServer) ->
 async def test_what_is_closed_stays_closed(database: PostgresDatabase) -> None:
     await database.fetch("SELECT 1")
     await database.close()
-    with pytest.raises(StoreUnavailable, match=r"closed by this process|were busy"):
+    with pytest.raises(StoreUnavailable, match="closed by this process"):
         await database.fetch("SELECT 1")

@@ -3,61 +3,24 @@
 Debian's package `pgbouncer` is enough; without it these tests are skipped.
 """
 
-import os
-import pwd
-import shutil
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from gateway.postgres.database import PostgresDatabase
 from gateway.state.postgres import PostgresStateStore
-from tests.integration.processes import free_port
-from tests.postgres_server import PostgresServer
+from tests.pgbouncer import PGBOUNCER, pooled_url
 from tests.unit.state.attempt_behaviour import AttemptBehaviour
 from tests.unit.state.store_behaviour import OpenStore, StoreBehaviour, revocation
 
-PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="no pgbouncer here")
-
-SETTINGS = """
-[databases]
-postgres = host=127.0.0.1 port={server_port} user=admin password=top-secret
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 5
-max_client_conn = 500
-"""
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = PostgresServer()
-    server.start()
-    port = free_port()
-    settings = server.folder / "pgbouncer.ini"
-    settings.write_text(SETTINGS.format(server_port=server.port, port=port))
-    user = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid} if os.geteuid() == 0 else {}
-    with Path(server.folder / "log").open("ab") as log:
-        assert PGBOUNCER is not None
-        pooler = subprocess.Popen([PGBOUNCER, settings], stdout=log, stderr=log, cwd="/", **user)  # type: ignore[call-overload]
-    deadline = time.monotonic() + 20
-    while f"listening on 127.0.0.1:{port}" not in (server.folder / "log").read_text():
-        assert pooler.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    yield server.url(port=port)
-    pooler.kill()
-    pooler.wait()
-    server.remove()
+    with pooled_url() as url:
+        yield url
 
 
 @pytest.fixture

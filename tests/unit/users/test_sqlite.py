@@ -11,7 +11,8 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sqlite_file import SqliteFile
-from gateway.users.sqlite import LoginAttribute, SqliteUserDirectory
+from gateway.users.names import LoginAttribute
+from gateway.users.sqlite import SqliteUserDirectory
 from tests.unit.users.directory_behaviour import DirectoryBehaviour, OpenDirectory, add
 
 
