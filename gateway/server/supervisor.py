@@ -241,14 +241,13 @@ class Supervisor:
 
     def _on_death(self, seat: _Seat, pid: int, code: int) -> None:
         how = _signal_name(-code) if code < 0 else str(code)
+        if -code in STOP_SIGNALS and not self._has_served:
+            # Perhaps a signal to the whole group, of which the worker's death was heard first.
+            self._hear_signals(_SIGNAL_SECONDS)
         if self._is_stopping:
             stop_listening(seat.ports)  # as it has done itself, unless it was killed
             if code and -code not in STOP_SIGNALS:  # which end a worker that has not begun to serve
                 logger.error("worker_died worker=%d pid=%d exit=%s", seat.number, pid, how)
-            return
-        if -code in STOP_SIGNALS and not self._has_served and self._has_signal_within(_SIGNAL_SECONDS):
-            # A signal to the whole group, of which the worker's death was heard first; it is read next.
-            seat.starts_at = float("inf")
             return
         if not self._has_served:
             # It has said why itself, unless a signal ended it.
@@ -269,11 +268,18 @@ class Supervisor:
 
     # The end
 
-    def _has_signal_within(self, seconds: float) -> bool:
-        return bool(select.select([self._signals], [], [], seconds)[0])
+    def _hear_signals(self, seconds: float) -> None:
+        """Those that come in this time, until one of them is the end."""
+        until = time.monotonic() + seconds
+        while not self._is_stopping and select.select([self._signals], [], [], max(0.0, until - time.monotonic()))[0]:
+            self._on_signals()
 
     def _on_signals(self) -> None:
-        for number in os.read(self._signals, 16):
+        try:
+            numbers = os.read(self._signals, 16)
+        except BlockingIOError:
+            return  # `_hear_signals` was first
+        for number in numbers:
             if number == signal.SIGHUP:
                 continue  # noted already; it has only to wake the selector
             if not self._is_stopping:
@@ -310,6 +316,7 @@ class Supervisor:
     @contextlib.contextmanager
     def _signals_as_bytes(self) -> Iterator[None]:
         """Signals come out of a pipe that the selector watches: nothing happens between two instructions."""
+        os.set_blocking(self._signals, False)
         os.set_blocking(self._signals_end, False)
         before = signal.set_wakeup_fd(self._signals_end)
         handlers = {number: signal.signal(number, lambda *_: None) for number in STOP_SIGNALS}

@@ -216,6 +216,19 @@ def test_a_signal_that_reaches_a_worker_first_is_no_failed_start() -> None:
     assert not any("worker_died" in line for line in lines)
 
 
+def test_a_request_to_reload_does_not_keep_a_failed_start_waiting() -> None:
+    """The worker alone was told to end; the signal that the supervisor then hears is no reason to wait for another."""
+    with script(supervised("print('starts', os.getpid(), flush=True)", *PATIENT[1:])) as process:
+        worker = int(process.line_with("starts").split()[1])
+        process.signal(signal.SIGSTOP)  # so that it finds both at once
+        os.kill(worker, signal.SIGTERM)
+        process.signal(signal.SIGHUP)
+        process.signal(signal.SIGCONT)
+        code, lines = process.end()
+    assert (code, lines[-1]) == (0, "code 1")
+    assert "exit=SIGTERM before it served" in lines[-2]
+
+
 def test_children_that_the_kernel_was_told_to_ignore_are_waited_for_all_the_same() -> None:
     """SIGCHLD may be inherited as ignored; then `waitpid` would find nobody."""
     source = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n" + supervised(*PATIENT)
