@@ -109,11 +109,13 @@ def running_plane(
     further_upstreams: Mapping[str, Mapping[str, Any]] | None = None,
     routes: Sequence[Mapping[str, Any]] = (),
     users: Sequence[str] = (),
+    directory: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] = ENVIRONMENT,
     **sections: Any,
 ) -> Iterator[Plane]:
     """`upstream` are settings of the scripted one, `routes` stand beside the usual ones, `sections` are whole sections
-    or values of the file, `users` the names of users to add, ids from 1, `environment` is that of the gateway."""
+    or values of the file, `directory` what stands in the section `users`, `users` the names of users to add, ids from
+    1, `environment` is that of the gateway."""
     port = processes.free_port()
     with ScriptedUpstream().running() as scripted:
         main = {"servers": [scripted.url], **(upstream or {})}
@@ -121,6 +123,7 @@ def running_plane(
         values["routes"] += [dict(route) for route in routes]
         for name, section in sections.items():
             values[name] = {**values.get(name, {}), **section} if isinstance(section, Mapping) else section
+        values["users"] |= directory or {}
         config = processes.write_gateway_config(folder, values)
         for user in users:
             arguments = ["user", "add", user, "--config", str(config)]
