@@ -49,6 +49,7 @@ from gateway.server.certificates import ServerCertificate
 from gateway.server.change_feed import ChangeFeed
 from gateway.server.control_plane import ControlPlane
 from gateway.server.drain import drain
+from gateway.server.housekeeping import Housekeeping
 from gateway.server.listener import Listener, ListenerRules
 from gateway.server.sockets import Ports, Sockets
 from gateway.tasks import spawn
@@ -301,6 +302,8 @@ class Gateway:
         )
         await feed.catch_up()
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
+        housekeeping = Housekeeping(store=state.store, revocations=self._revocations, clock=time.time)
+        self._exit.callback(spawn(housekeeping.follow(), name="housekeeping").cancel)
         return feed
 
     async def _start_control_plane(self, blueprint: Blueprint) -> ControlPlane:

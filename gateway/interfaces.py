@@ -139,7 +139,7 @@ class StateStore(AttemptStore, Protocol):
 
         One that lasts longer or reaches later than the recorded one takes its place and is told to every reader anew,
         also then False. The sessions that it ends go with it: the session, those of the user that were rotated last up
-        to the moment, all of these.
+        to the moment, all of these. No more of them is found, but an engine may delete them later.
         """
 
     async def is_revoked(self, token: IssuedToken) -> bool:

@@ -14,7 +14,6 @@ from gateway.proxy.long_exchanges import LongExchanges
 logger: Final = logging.getLogger("gateway")
 
 _POLL_SECONDS: Final = 0.5  # half of what is promised: users may be where nobody tells of them, apart from the state
-_PURGE_SECONDS: Final = 600.0
 _STALE_SECONDS: Final = 10.0  # more than a transaction waits for a locked file, and a few polls
 
 
@@ -77,15 +76,9 @@ class ChangeFeed:
 
     async def follow(self) -> None:
         """Catch up again and again until cancelled. While the store is away, what is known goes on counting."""
-        purge_at = float("-inf")
         while True:
             try:
                 await self.catch_up()
-                now = self._clock()
-                if now >= purge_at:
-                    purge_at = now + _PURGE_SECONDS
-                    self._revocations.purge(now)
-                    await self._store.purge(int(now))
                 self._note(is_reachable=True)
                 await self._store.wait_for_revocations(_POLL_SECONDS)
                 continue

@@ -5,12 +5,13 @@ The ids are percent-encoded, so they hold no space and lone surrogates pass; `*`
 the rest. An operator can read it.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from gateway.interfaces import NewRevocations, StateStore
-from gateway.redis.server import RedisServer
+from gateway.redis.server import RedisServer, Script
 from gateway.state import redis_scripts as scripts
 from gateway.state.redis_attempts import RedisAttempts
 from gateway.types import IssuedToken, Revocation, RevokedKind, Session
@@ -19,7 +20,11 @@ _VERSION: Final = 1  # of the keys; a gateway refuses those of a higher one
 
 _TTL_MARGIN: Final = 3600  # a purge, which takes the session's id out of every index, comes first
 
-_BATCH: Final = 250  # about 3 ms of the server, in which nobody else is served
+_BATCH: Final = 250  # that are read: a millisecond of the server, in which nobody else is served
+
+_PURGE_BATCH: Final = 100  # that are deleted, which takes longer
+
+_PURGE_PAUSE: Final = 3  # times what a step took: nobody waits for a purge, but others may for their answers
 
 _NO_PARENT: Final = b"*"
 
@@ -32,7 +37,9 @@ class RedisStateStore(RedisAttempts, StateStore):
         self._server = server
         self._prefix = server.key("")
         self._session_indexes = [server.key("sessions"), server.key("session-ends")]
-        self._revocation_keys = [server.key("revoked"), server.key("revocations"), server.key("revocation-ends")]
+        self._revoked = server.key("revoked")
+        self._revocation_keys = [self._revoked, server.key("revocations"), server.key("revocation-ends")]
+        self._sweep_keys = [*self._session_indexes, self._revoked, server.key("sweep")]
         self._sequence = server.key("sequence")
 
     async def prepare(self) -> None:
@@ -43,7 +50,8 @@ class RedisStateStore(RedisAttempts, StateStore):
         return bool(await self._server.run(scripts.OPEN, self._keys_of(session), *_put(session)))
 
     async def find_session(self, session_id: str) -> Session | None:
-        text = await self._server.ask("GET", self._server.key_of("session", _bytes(session_id)))
+        keys = [self._revoked, self._server.key_of("session", _bytes(session_id))]
+        text = await self._server.run(scripts.FIND, keys)
         return None if text is None else _session(session_id, text)
 
     async def replace_session(self, old: Session, new: Session) -> bool:
@@ -53,31 +61,24 @@ class RedisStateStore(RedisAttempts, StateStore):
     async def sessions(self, *, user_id: str | None, after: str, limit: int) -> Sequence[Session]:
         index = self._session_indexes[0] if user_id is None else self._user_index(user_id)
         found: list[Session] = []
-        last = _bytes(after)
+        last, looks_at = _bytes(after), min(limit, _BATCH)
         while len(found) < limit:
-            command = ("ZRANGEBYLEX", index, b"(" + last, "+", "LIMIT", 0, limit - len(found))
-            ids = await self._server.ask(*command)
-            if not ids:
+            values = (self._prefix, b"(" + last, looks_at)
+            told = await self._server.run(scripts.LIST, [self._revoked, index], *values)
+            if not told:
                 break
-            last = ids[-1]
-            texts = await self._server.ask("MGET", *(self._server.key_of("session", each) for each in ids))
-            # One without a text is over, and its id is about to be purged.
-            found += [_session(_text(each), text) for each, text in zip(ids, texts, strict=True) if text is not None]
-        return found
+            last, looks_at = told[0], _BATCH
+            found += [_session(_text(each), text) for each, text in zip(told[1::2], told[2::2], strict=True)]
+        return found[:limit]
 
     async def revoke(self, revocation: Revocation) -> bool:
         keys = [*self._revocation_keys, self._sequence]
         values = (_name(revocation.kind, revocation.id), revocation.expires_at, revocation.up_to)
         is_new = await self._server.run(scripts.REVOKE, keys, *values, self._server.key("news"))
-        # Not in one with the revocation: there may be a million. What a crash leaves is refused and will be purged.
-        match revocation.kind:
-            case RevokedKind.SESSION:
-                ended = (self._prefix, _bytes(revocation.id))
-                await self._server.run(scripts.END_SESSION, self._session_indexes, *ended)
-            case RevokedKind.USER:
-                await self._end_sessions(self._user_index(revocation.id), revocation.up_to)
-            case RevokedKind.EVERYTHING:
-                await self._end_sessions(self._session_indexes[0], revocation.up_to)
+        if revocation.kind is RevokedKind.SESSION:
+            # What a crash in between leaves behind is refused and will be purged.
+            ended = (self._prefix, _bytes(revocation.id))
+            await self._server.run(scripts.END_SESSION, self._session_indexes, *ended)
         return bool(is_new)
 
     async def is_revoked(self, token: IssuedToken) -> bool:
@@ -88,7 +89,7 @@ class RedisStateStore(RedisAttempts, StateStore):
             RevokedKind.EVERYTHING: "",
         }
         names = {kind: _name(kind, each) for kind, each in ids.items() if each is not None}
-        known = await self._server.ask("HMGET", self._revocation_keys[0], *names.values())
+        known = await self._server.ask("HMGET", self._revoked, *names.values())
         for kind, text in zip(names, known, strict=True):
             if text is None:
                 continue
@@ -110,30 +111,28 @@ class RedisStateStore(RedisAttempts, StateStore):
         await self._server.wait_for_news(seconds)
 
     async def purge(self, now: int) -> None:
-        while await self._server.run(scripts.PURGE_REVOCATIONS, self._revocation_keys, now, _BATCH) == _BATCH:
-            pass
-        while (
-            await self._server.run(scripts.PURGE_SESSIONS, self._session_indexes, self._prefix, now, _BATCH) == _BATCH
-        ):
-            pass
+        await self._repeat(scripts.PURGE_REVOCATIONS, self._revocation_keys, now, _PURGE_BATCH)
+        await self._repeat(scripts.SWEEP, self._sweep_keys, self._prefix, _PURGE_BATCH)
+        await self._repeat(scripts.PURGE_SESSIONS, self._session_indexes, self._prefix, now, _PURGE_BATCH)
         await self.purge_attempts(now)
 
     async def close(self) -> None:
         await self._server.close()
 
-    async def _end_sessions(self, index: bytes, up_to: int) -> None:
-        keys, bound = [*self._session_indexes, index], b"-"  # not `(` alone: an id may be empty
-        while (
-            last := await self._server.run(scripts.END_SESSIONS, keys, self._prefix, up_to, bound, _BATCH)
-        ) is not None:
-            bound = b"(" + last
+    async def _repeat(self, script: Script, keys: Sequence[bytes], *values: bytes | int) -> None:
+        """Step by step, until one finds less to do than there may be in it."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        while await self._server.run(script, keys, *values) == _PURGE_BATCH:
+            await asyncio.sleep(_PURGE_PAUSE * (clock() - began))
+            began = clock()
 
     def _user_index(self, user_id: str) -> bytes:
         return self._server.key_of("user-sessions", _word(user_id))
 
     def _keys_of(self, session: Session) -> list[bytes]:
         key = self._server.key_of("session", _bytes(session.id))
-        return [key, *self._session_indexes, self._user_index(session.user_id)]
+        return [self._revoked, key, *self._session_indexes, self._user_index(session.user_id)]
 
 
 def _put(session: Session) -> tuple[bytes | int, ...]:

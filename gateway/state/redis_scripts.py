@@ -10,6 +10,10 @@ The keys, after the namespace:
 - `revocations`: the same names by the number under which the feed tells them.
 - `revocation-ends`: the same names by `expires_at`.
 - `sequence`: the last number that was given.
+- `sweep`: `<up_to> <bound>`: how far those sessions have been deleted that a revocation of everything ended.
+
+A revocation of a user or of everything costs the same however many sessions it ends: their texts stay, but whoever
+looks at one compares it with these two revocations. What is left goes by itself, as it expires or in a sweep.
 
 What only sessions need may be evicted or expire; revocations have no time to live, so no policy but `allkeys-…` touches
 them.
@@ -66,33 +70,68 @@ PURGE_REVOCATIONS: Final = Script("""
     return #names
 """)
 
+# Whether a session that is still there was ended with all of its user's or with everybody's. KEYS[1]: `revoked`.
+_IS_ENDED: Final = """
+    local function is_ended(text)
+        local rotated_at, user = string.match(text, '^(%S+) %S+ %S+ %S+ %S* (%S*) ')
+        user = string.gsub(user, '%%(%x%x)', function(code) return string.char(tonumber(code, 16)) end)
+        for _, known in ipairs(redis.call('HMGET', KEYS[1], 'everything:', 'user:' .. user)) do
+            if known and tonumber(rotated_at) <= tonumber(string.match(known, ' (%S+)')) then return true end
+        end
+        return false
+    end
+"""
+
 _PUT: Final = """
     local function put(id, text, expires_at, name, milliseconds)
-        redis.call('SET', KEYS[1], text, 'PX', milliseconds)
-        redis.call('ZADD', KEYS[2], 0, id)
-        redis.call('ZADD', KEYS[3], expires_at, name)
-        redis.call('ZADD', KEYS[4], 0, id)
-        if redis.call('PTTL', KEYS[4]) < tonumber(milliseconds) then redis.call('PEXPIRE', KEYS[4], milliseconds) end
+        redis.call('SET', KEYS[2], text, 'PX', milliseconds)
+        redis.call('ZADD', KEYS[3], 0, id)
+        redis.call('ZADD', KEYS[4], expires_at, name)
+        redis.call('ZADD', KEYS[5], 0, id)
+        if redis.call('PTTL', KEYS[5]) < tonumber(milliseconds) then redis.call('PEXPIRE', KEYS[5], milliseconds) end
     end
 """
 
 OPEN: Final = Script(f"""
-    {_PUT}
-    if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+    {_IS_ENDED} {_PUT}
+    local text = redis.call('GET', KEYS[2])
+    if text and not is_ended(text) then return 0 end
     put(unpack(ARGV))
     return 1
 """)
 
+FIND: Final = Script(f"""
+    {_IS_ENDED}
+    local text = redis.call('GET', KEYS[2])
+    return text and not is_ended(text) and text
+""")
+
 # The fifth word is the token that is good.
 REPLACE: Final = Script(f"""
-    {_PUT}
-    local text = redis.call('GET', KEYS[1])
-    if not text or string.match(text, '^%S+ %S+ %S+ %S+ (%S*) ') ~= ARGV[6] then return 0 end
+    {_IS_ENDED} {_PUT}
+    local text = redis.call('GET', KEYS[2])
+    if not text or string.match(text, '^%S+ %S+ %S+ %S+ (%S*) ') ~= ARGV[6] or is_ended(text) then return 0 end
     put(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
     return 1
 """)
 
+# Looks at as many as it is told from a bound on (`-`, or `(` and an id), and gives the last id of these, then id and
+# text of each that goes on; nothing at the end. One without a text is over, and its id is about to be purged.
 # `prefix` and the namespace are those of KEYS[1]: a script may build keys of the slot that it was sent to.
+LIST: Final = Script(f"""
+    {_IS_ENDED}
+    local ids = redis.call('ZRANGEBYLEX', KEYS[2], ARGV[2], '+', 'LIMIT', 0, ARGV[3])
+    local found = {{ids[#ids]}}
+    for _, id in ipairs(ids) do
+        local text = redis.call('GET', ARGV[1] .. 'session:' .. id)
+        if text and not is_ended(text) then
+            found[#found + 1] = id
+            found[#found + 1] = text
+        end
+    end
+    return found
+""")
+
 _END: Final = """
     local function finish(id, user)
         redis.call('DEL', ARGV[1] .. 'session:' .. id)
@@ -108,21 +147,30 @@ END_SESSION: Final = Script(f"""
     if text then finish(ARGV[2], string.match(text, '^%S+ %S+ %S+ %S+ %S* (%S*) ')) end
 """)
 
-# Of as many as were asked for from a bound on (`-`, or `(` and an id); gives the last id that was looked at, or nil.
-END_SESSIONS: Final = Script(f"""
+# One step of the way through all sessions after a revocation of everything; gives 0 where there is nothing to do. All
+# gateways share the way. KEYS: sessions, session-ends, revoked, sweep.
+SWEEP: Final = Script(f"""
     {_END}
-    local ids = redis.call('ZRANGEBYLEX', KEYS[3], ARGV[3], '+', 'LIMIT', 0, ARGV[4])
+    local up_to = string.match(redis.call('HGET', KEYS[3], 'everything:') or '', ' (%S+)')
+    local swept, bound = string.match(redis.call('GET', KEYS[4]) or '', '^(%S+) (.*)$')
+    if not up_to then
+        redis.call('DEL', KEYS[4])
+        return 0
+    end
+    if swept ~= up_to then bound = '-' end
+    if bound == '' then return 0 end
+    local ids = redis.call('ZRANGEBYLEX', KEYS[1], bound, '+', 'LIMIT', 0, ARGV[2])
     for _, id in ipairs(ids) do
         local text = redis.call('GET', ARGV[1] .. 'session:' .. id)
         if not text then
             redis.call('ZREM', KEYS[1], id)
-            redis.call('ZREM', KEYS[3], id)
         else
             local rotated_at, user = string.match(text, '^(%S+) %S+ %S+ %S+ %S* (%S*) ')
-            if tonumber(rotated_at) <= tonumber(ARGV[2]) then finish(id, user) end
+            if tonumber(rotated_at) <= tonumber(up_to) then finish(id, user) end
         end
     end
-    return ids[#ids]
+    redis.call('SET', KEYS[4], up_to .. ' ' .. (#ids > 0 and '(' .. ids[#ids] or ''))
+    return #ids
 """)
 
 # An id may have been opened anew, for another user, since Redis forgot it.

@@ -32,7 +32,6 @@ class Store(SqliteStateStore):
     is_away = False
     has_defect = False
     asked = 0
-    purged_at: int | None = None
 
     async def revocations_since(self, position: int) -> NewRevocations:
         self.asked += 1
@@ -41,10 +40,6 @@ class Store(SqliteStateStore):
         if self.has_defect:
             raise LookupError("a defect")
         return await super().revocations_since(position)
-
-    async def purge(self, now: int) -> None:
-        self.purged_at = now
-        await super().purge(now)
 
 
 def token(token_id: str | None, session_id: str | None) -> TokenReference:
@@ -209,16 +204,6 @@ async def test_following_brings_each_change_without_being_asked(world: World, fo
     for revoked_id in ("t1", "t2"):
         await world.revoke(revoked_id)
         await until(lambda revoked_id=revoked_id: world.revocations.is_revoked(token(revoked_id, None)))  # type: ignore[misc]
-
-
-async def test_s58_following_forgets_what_expired_but_rarely(world: World, following: asyncio.Task[None]) -> None:
-    await world.revoke("old", expires_at=NOW)
-    await until(lambda: world.store.purged_at is not None)
-    assert world.store.purged_at == NOW
-    world.store.purged_at = None
-    asked = world.store.asked
-    await until(lambda: world.store.asked > asked + 5)
-    assert world.store.purged_at is None
 
 
 async def test_while_the_store_is_away_what_is_known_counts_and_the_log_says_so_once(

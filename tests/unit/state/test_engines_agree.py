@@ -81,21 +81,31 @@ class Engines(RuleBasedStateMachine):
 
 
 class Sessions(Engines):
-    """`positions` are the feed's, each engine has its own."""
+    """`positions` are the feed's, each engine has its own.
+
+    Once sessions are ended up to a moment, none is used before it: an engine may compare instead of deleting. It does so
+    as long as the revocation is kept, which is here for ever, as with gateways for longer than sessions last.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.positions = [0, 0]
+        self.moment = 0
 
     @rule(session=SESSIONS)
     def open_session(self, session: Session) -> None:
+        session = self.after_the_moment(session)
         self.both(lambda store: store.open_session(session))
+
+    def after_the_moment(self, session: Session) -> Session:
+        return dataclasses.replace(session, rotated_at=max(session.rotated_at, self.moment))
 
     @rule(session_id=IDS, new=SESSIONS)
     def rotate_session(self, session_id: str, new: Session) -> None:
         old = self.both(lambda store: store.find_session(session_id))
         if old is not None:
             new = dataclasses.replace(new, id=old.id, user_id=old.user_id, created_at=old.created_at)
+            new = self.after_the_moment(new)
             assert self.both(lambda store: store.replace_session(old, new))
 
     @rule(old=SESSIONS, new=SESSIONS)
@@ -107,6 +117,9 @@ class Sessions(Engines):
     @rule(kind=KINDS, revoked_id=IDS, expires_at=TIMES, up_to=TIMES)
     def revoke(self, kind: RevokedKind, revoked_id: str, expires_at: int, up_to: int) -> None:
         revoked_id = "" if kind is RevokedKind.EVERYTHING else revoked_id
+        if kind in (RevokedKind.USER, RevokedKind.EVERYTHING):
+            self.moment = max(self.moment, up_to + 1)
+            expires_at += 6
         revocation = Revocation(kind=kind, id=revoked_id, expires_at=expires_at, up_to=up_to)
         self.both(lambda store: store.revoke(revocation))
 

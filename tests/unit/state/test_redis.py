@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.redis.server import Script
 from gateway.state.redis import RedisStateStore
+from gateway.types import RevokedKind
 from tests.redis_servers import BINARIES, LocalServer
 from tests.unit.state.attempt_behaviour import LATER, NOW, digest, limit
 from tests.unit.state.store_behaviour import (
@@ -253,6 +255,7 @@ async def test_sessions_that_the_server_forgot_are_not_listed_and_make_no_page_s
         assert [each.id for each in await store.sessions(user_id=user_id, after="s12", limit=5)] == ["s15", "s18"]
     assert await store.open_session(session("s01", "2"))
     await store.revoke(revocation("", kind=EVERYTHING, up_to=100))
+    await store.purge(0)
     assert redis_server.ask("ZCARD", "{test}:sessions") == b":0\r\n"
 
 
@@ -286,7 +289,7 @@ async def test_s55_of_a_thousand_who_rotate_one_session_one_succeeds(open_store:
 
 FILL = Script("""
     for number = ARGV[2], ARGV[3] do
-        local id, user = string.format('%032x', number * 7919), number % 5000
+        local id, user = string.format('%032x', number * 7919), number % ARGV[4]
         redis.call('SET', ARGV[1] .. 'session:' .. id, '1 1 1 9999 t ' .. user .. ' *  ')
         redis.call('ZADD', ARGV[1] .. 'sessions', 0, id)
         redis.call('ZADD', ARGV[1] .. 'session-ends', 9999, user .. ' ' .. id)
@@ -295,10 +298,10 @@ FILL = Script("""
 """)
 
 
-async def fill(server: LocalServer, sessions: int) -> None:
+async def fill(server: LocalServer, sessions: int, *, users: int = 5000) -> None:
     handle = server.handle(timeout=20)
     for first in range(0, sessions, 10_000):
-        await handle.run(FILL, [], handle.key(""), 1000 + first, 1000 + first + 9_999)
+        await handle.run(FILL, [], handle.key(""), 1000 + first, 1000 + first + 9_999, users)
     await handle.close()
 
 
@@ -324,15 +327,57 @@ async def test_a_session_costs_the_same_beside_many_others(open_store: OpenStore
     assert await price("c") < 3 * alone
 
 
-async def test_the_end_of_all_sessions_lets_others_in_between(open_store: OpenStore, redis_server: LocalServer) -> None:
-    store, other = await open_store(), await open_store()
+@pytest.mark.parametrize("kind", [USER, EVERYTHING])
+async def test_to_end_many_sessions_costs_the_server_what_one_costs(
+    open_store: OpenStore, redis_server: LocalServer, kind: RevokedKind
+) -> None:
+    store = await open_store()
+    await fill(redis_server, 20_000, users=1)
+    await store.revoke(revocation("warm up"))
+    redis_server.ask("CONFIG", "RESETSTAT")
+    assert await store.revoke(revocation("0" if kind is USER else "", 5000, kind, up_to=100))
+    calls = re.findall(rb"cmdstat_\S+:calls=(\d+)", redis_server.ask("INFO", "commandstats"))
+    assert 0 < sum(map(int, calls)) < 20
+    for user_id in (None, "0"):
+        assert await store.sessions(user_id=user_id, after="", limit=1) == []
+
+
+async def test_what_was_ended_with_everything_is_swept_by_all_who_purge_and_lets_others_in_between(
+    open_store: OpenStore, redis_server: LocalServer
+) -> None:
+    one, two, other = await open_store(), await open_store(), await open_store()
     await fill(redis_server, 20_000)
-    ending = asyncio.create_task(store.revoke(revocation("", kind=EVERYTHING, up_to=100)))
+    await one.open_session(session("later", rotated_at=101))
+    await one.revoke(revocation("", 5000, EVERYTHING, up_to=100))
+    redis_server.ask("CONFIG", "RESETSTAT")
+    sweeping = [asyncio.create_task(store.purge(500)) for store in (one, two)]
     looks = 0
-    while not ending.done():
+    while not all(each.done() for each in sweeping):
         await is_revoked(other, TOKEN, "a")
         looks += 1
-    assert await ending
-    assert looks >= 20  # 80 scripts; one for all would have let one or two pass
-    assert await store.sessions(user_id=None, after="", limit=1) == []
-    assert redis_server.ask("KEYS", "*user-sessions*") == b"*0\r\n"
+    assert looks >= 100  # 200 steps; one for all would have let one or two pass
+    deleted = re.search(rb"cmdstat_del:calls=(\d+)", redis_server.ask("INFO", "commandstats"))
+    assert deleted is not None
+    assert int(deleted[1]) == 20_000
+    assert redis_server.ask("ZRANGE", "{test}:sessions", "0", "-1") == b"*1\r\n$5\r\nlater\r\n"
+    assert redis_server.ask("KEYS", "*user-sessions*") == b"*1\r\n$22\r\n{test}:user-sessions:1\r\n"
+    # Those who were opened since are not looked at again and again, but for a later moment.
+    redis_server.ask("CONFIG", "RESETSTAT")
+    await one.purge(500)
+    assert b"cmdstat_zrangebylex" not in redis_server.ask("INFO", "commandstats")
+    await two.revoke(revocation("", 5000, EVERYTHING, up_to=101))
+    await one.purge(500)
+    assert redis_server.ask("ZCARD", "{test}:sessions") == b":0\r\n"
+
+
+async def test_a_session_that_was_ended_may_be_opened_anew(open_store: OpenStore) -> None:
+    store = await open_store()
+    for kind, user_id in ((USER, "1 %"), (EVERYTHING, "")):
+        opened = session(user_id="1 %", rotated_at=100)
+        await store.open_session(opened)
+        await store.revoke(revocation(user_id, 5000, kind, up_to=100))
+        assert await store.find_session("s") is None
+        assert not await store.replace_session(opened, rotated(opened, "t1"))
+        assert await store.open_session(session(user_id="1 %", rotated_at=101))
+        assert await store.find_session("s") == session(user_id="1 %", rotated_at=101)
+        await store.revoke(revocation("s", kind=SESSION))
