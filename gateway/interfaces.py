@@ -28,6 +28,14 @@ class NewRevocations:
     revocations: tuple[Revocation, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDump:
+    """Accounts, and the greatest id that was ever given (0: none): tokens of those who were removed may be out."""
+
+    accounts: tuple[Account, ...]
+    last_id: int
+
+
 class UserLookUp(Protocol):
     """Who a user id stands for: all that the data plane needs of a directory."""
 
@@ -69,6 +77,15 @@ class ManagedUserDirectory(UserDirectory, Protocol):
     async def set_roles(self, username: str, roles: Sequence[str]) -> User: ...
 
     async def remove(self, username: str) -> None: ...
+
+    async def dump(self) -> UserDump:
+        """All that is to be known in another directory, ordered by user name."""
+
+    async def add_all(self, dump: UserDump) -> None:
+        """Add all with their ids, or nobody; from now on no id up to `last_id` is given.
+
+        Raises `StoreUnavailable` also when an id, a name or an address is taken: callers look before.
+        """
 
 
 KNOWN_ADDRESSES: Final = 32

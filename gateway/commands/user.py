@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from gateway.commands import user_transfer
 from gateway.commands.declaring import Commands, Execute, add_config_argument, declare_command
 from gateway.commands.output import print_rows
 from gateway.commands.password_input import read_new_password
@@ -37,6 +38,7 @@ def declare(commands: Commands) -> None:
     _declare_action(actions, "enable", _enable, "let a disabled user in again")
     _declare_action(actions, "remove", _remove, "remove a user for good; the id is never given to another one")
     _declare_roles(actions)
+    user_transfer.declare(actions)
 
 
 def _declare_action(

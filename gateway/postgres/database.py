@@ -11,7 +11,7 @@ engines' statements may be asked again.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
 import asyncpg
@@ -20,7 +20,7 @@ from gateway.errors import StoreUnavailable
 from gateway.postgres.address import place_of
 from gateway.postgres.connection import PostgresConnection
 from gateway.postgres.failures import unavailable
-from gateway.postgres.migrations import MIGRATION_SECONDS, migrate, quoted
+from gateway.postgres.migrations import BEGIN_LONG, MIGRATION_SECONDS, migrate, quoted
 from gateway.tasks import spawn
 
 _PATIENCE: Final = 1.25  # of the time-out: the server, which ends a statement after 1, has the first word
@@ -70,6 +70,18 @@ class PostgresDatabase:
         if isinstance(outcome, StoreUnavailable):
             raise outcome
         return outcome
+
+    async def fetch_all(self, statements: Iterable[tuple[str, Sequence[object]]]) -> list[Sequence[asyncpg.Record]]:
+        """The rows of each of several statements with values, all or nothing, on a connection beside the others.
+
+        For what is long and rare, as migrations are. Raises `StoreUnavailable`.
+        """
+        async with self._borrowed() as connection, asyncio.timeout(MIGRATION_SECONDS * _PATIENCE):
+            await connection.run(BEGIN_LONG)
+            rows = [await connection.read(self._text(statement), *values) for statement, values in statements]
+            await connection.run("COMMIT")
+        await connection.close(seconds=self._timeout)
+        return rows
 
     async def listen(self, channel: str, on_news: Callable[[], None]) -> PostgresConnection | None:
         """A connection beside the others that listens; None where a pooler may not carry what it hears.

@@ -17,6 +17,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "28P01": "refuses the user name or the password; correct the URL, or give the role this password",
     "3D000": "has no such database; create it or correct the URL",
     "42501": "does not give this role the rights that it needs",
+    "23505": "has somebody else of this id, name or address by now; look again",
     "25006": "is read-only, as a replica is; name the primary, or all hosts with target_session_attrs=read-write",
     "3F000": "has lost the gateway's schema; restore it, or restart the gateway to begin with an empty one",
     "42P01": "has lost a table of the gateway; restore it from a backup",

@@ -9,6 +9,12 @@ from gateway.postgres.connection import PostgresConnection
 
 MIGRATION_SECONDS: Final = 60.0  # for this one's, and for another replica's that it waits for
 
+BEGIN_LONG: Final = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; "
+    f"SET LOCAL statement_timeout = {round(MIGRATION_SECONDS * 1000)}"
+)
+"""Begins a transaction whose statements may take that long."""
+
 _VERSIONS: Final = "CREATE TABLE {schema}.schema_versions (part text PRIMARY KEY, version integer NOT NULL)"
 
 _GET_VERSION: Final = "SELECT version FROM {schema}.schema_versions WHERE part = $1"
@@ -32,10 +38,7 @@ async def migrate(connection: PostgresConnection, schema: str, part: str, migrat
     # The lock ends with the transaction, so a pooler does no harm. Locks have no owners: others may use the same number
     # for something else, which then waits a moment.
     lock = zlib.crc32(f"simplejwt-gateway {schema}".encode())
-    await connection.run(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; "
-        f"SET LOCAL statement_timeout = {round(MIGRATION_SECONDS * 1000)}; SELECT pg_advisory_xact_lock({lock})"
-    )
+    await connection.run(f"{BEGIN_LONG}; SELECT pg_advisory_xact_lock({lock})")
     version = await _version(connection, schema, part)
     if version > len(migrations):
         raise StoreUnavailable(

@@ -1,10 +1,11 @@
 """Users in PostgreSQL: one directory for every replica that uses the schema, kept with `gateway user` meanwhile."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.errors import StoreUnavailable
-from gateway.interfaces import ManagedUserDirectory, UserChanges
+from gateway.interfaces import ManagedUserDirectory, UserChanges, UserDump
 from gateway.postgres.database import PostgresDatabase
 from gateway.postgres.feeds import parts_of, position_of
 from gateway.types import Account, User
@@ -110,12 +111,37 @@ class PostgresUserDirectory(ManagedUserDirectory):
     async def remove(self, username: str) -> None:
         await self._change(sql.REMOVE, username)
 
+    async def dump(self) -> UserDump:
+        users, [(last_id,)] = await self._database.fetch_all([(sql.LIST_ACCOUNTS, ()), (sql.LAST_ID, ())])
+        accounts = tuple(Account(user=_user(row), password_hash=row["password_hash"]) for row in users)
+        return UserDump(accounts=accounts, last_id=last_id)
+
+    async def add_all(self, dump: UserDump) -> None:
+        pages = [dump.accounts[start : start + _PAGE] for start in range(0, len(dump.accounts), _PAGE)]
+        adding = [(sql.INSERT_ACCOUNTS, _columns(page)) for page in pages]
+        await self._database.fetch_all([*adding, (sql.RAISE_LAST_ID, (dump.last_id,))])
+
     async def _change(self, statement: str, username: str, *values: object) -> User:
         """Run a statement on the user of this name. Raises `UsageError` when there is none."""
         rows = await self._database.fetch(statement, username, *values) if is_storable(username) else []
         if not rows:
             raise nobody_called(username)
         return _user(rows[0])
+
+
+def _columns(accounts: Sequence[Account]) -> tuple[list[object], ...]:
+    """In the order of `postgres_sql.INSERT_ACCOUNTS`."""
+    users = [account.user for account in accounts]
+    return (
+        [int(user.id) for user in users],
+        [user.username for user in users],
+        [user.email for user in users],
+        [json.dumps(user.roles) for user in users],
+        [user.is_active for user in users],
+        [user.credentials_changed_at for user in users],
+        [user.claims_changed_at for user in users],
+        [account.password_hash for account in accounts],
+    )
 
 
 def _user(row: Any) -> User:

@@ -160,6 +160,22 @@ FIND_BY_EMAIL: Final = f"{_SELECT_ACCOUNT} WHERE {_HAS_EMAIL} AND email = $1"
 
 LIST: Final = f"{_SELECT_USER} WHERE username > $1 ORDER BY username LIMIT $2"
 
+LIST_ACCOUNTS: Final = f"{_SELECT_ACCOUNT} ORDER BY username"
+
+LAST_ID: Final = "SELECT last_id FROM {schema}.user_feed WHERE one"
+
+RAISE_LAST_ID: Final = "UPDATE {schema}.user_feed SET last_id = greatest(last_id, $1) WHERE one"
+
+# Roles are lists of any length, which no array of arrays is; so each list comes as JSON.
+INSERT_ACCOUNTS: Final = f"""
+    INSERT INTO {{schema}}.users ({USER_COLUMNS}, password_hash)
+    SELECT id, username, email,
+        ARRAY(SELECT role FROM jsonb_array_elements_text(roles::jsonb) WITH ORDINALITY AS each (role, n) ORDER BY n),
+        is_active, credentials_changed_at, claims_changed_at, password_hash
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[], $8::text[])
+        AS given ({USER_COLUMNS}, password_hash)
+"""
+
 INSERT: Final = f"""
     INSERT INTO {{schema}}.users (email, username, roles, password_hash)
     SELECT $1::text, $2::text, $3::text[], $4::text

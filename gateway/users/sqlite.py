@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from gateway.errors import StoreUnavailable
-from gateway.interfaces import ManagedUserDirectory, UserChanges
+from gateway.interfaces import ManagedUserDirectory, UserChanges, UserDump
 from gateway.sqlite_file import SqliteFile
 from gateway.types import Account, User
 from gateway.users.names import (
@@ -92,6 +92,8 @@ _SELECT_USER: Final = f"SELECT {_USER_COLUMNS} FROM users"
 
 _SELECT_ACCOUNT: Final = f"SELECT {_USER_COLUMNS}, password_hash FROM users"
 
+_INSERT_ACCOUNT: Final = f"INSERT INTO users ({_USER_COLUMNS}, password_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
 # `email <> ''` lets the partial index serve, and keeps an empty log-in from finding all who have no address.
 _FIND_BY_LOGIN: Final = {
     "username": f"{_SELECT_ACCOUNT} WHERE username = :login",
@@ -147,7 +149,7 @@ class SqliteUserDirectory(ManagedUserDirectory):
 
     async def changes_since(self, position: int) -> UserChanges:
         def list_changes(connection: sqlite3.Connection) -> UserChanges:
-            last = _last_sequence(connection)
+            last = _last_number(connection, "user_changes")
             if position == last:
                 return UserChanges(position=last, user_ids=frozenset())
             (oldest,) = connection.execute("SELECT min(sequence) FROM user_changes").fetchone()
@@ -208,6 +210,25 @@ class SqliteUserDirectory(ManagedUserDirectory):
         statement = "DELETE FROM users WHERE username = ?"
         await self._file.write(lambda connection: _change(connection, statement, username=username))
 
+    async def dump(self) -> UserDump:
+        def read(connection: sqlite3.Connection) -> UserDump:
+            rows = connection.execute(f"{_SELECT_ACCOUNT} ORDER BY username")
+            accounts = tuple(Account(user=_user(row[:-1]), password_hash=row[-1]) for row in rows)
+            return UserDump(accounts=accounts, last_id=_last_number(connection, "users"))
+
+        return await self._file.read(read)
+
+    async def add_all(self, dump: UserDump) -> None:
+        rows = [_values(account) for account in dump.accounts]
+
+        def insert(connection: sqlite3.Connection) -> None:
+            connection.executemany(_INSERT_ACCOUNT, rows)
+            last_id = max(dump.last_id, _last_number(connection, "users"))
+            connection.execute("DELETE FROM sqlite_sequence WHERE name = 'users'")
+            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('users', ?)", (last_id,))
+
+        await self._file.write(insert)
+
 
 def _change(connection: sqlite3.Connection, statement: str, *values: str | int, username: str) -> None:
     """Run a statement whose last placeholder is the user name. Raises `UsageError` when it changes nobody."""
@@ -215,10 +236,19 @@ def _change(connection: sqlite3.Connection, statement: str, *values: str | int, 
         raise nobody_called(username)
 
 
-def _last_sequence(connection: sqlite3.Connection) -> int:
-    """The highest number ever given to a change, 0 before the first."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'user_changes'").fetchone()
+def _last_number(connection: sqlite3.Connection, table: str) -> int:
+    """The highest number ever given to a row of the table, 0 before the first."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def _values(account: Account) -> tuple[object, ...]:
+    """In the order of `_INSERT_ACCOUNT`."""
+    user = account.user
+    return (
+        *(int(user.id), user.username, user.email, json.dumps(user.roles), int(user.is_active)),
+        *(user.credentials_changed_at, user.claims_changed_at, account.password_hash),
+    )
 
 
 def _user(row: _Row) -> User:

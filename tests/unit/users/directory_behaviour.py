@@ -7,12 +7,13 @@ gives a new handle, as another process would have it, on the one storage of the 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
-from gateway.errors import UsageError
-from gateway.interfaces import ManagedUserDirectory
-from gateway.types import User
+from gateway.errors import StoreUnavailable, UsageError
+from gateway.interfaces import ManagedUserDirectory, UserDump
+from gateway.types import Account, User
 
 OpenDirectory = Callable[..., Awaitable[ManagedUserDirectory]]
 """`await open_directory(login_attribute="username")`: ready for use; the fixture closes it."""
@@ -22,6 +23,11 @@ LONE_SURROGATE = "ali\ud800ce"
 
 async def add(directory: ManagedUserDirectory, username: str, email: str = "", roles: tuple[str, ...] = ()) -> User:
     return await directory.add(username=username, email=email, roles=roles, password_hash=f"hash of {username}")
+
+
+def account(user_id: str, username: str, **values: Any) -> Account:
+    plain: dict[str, Any] = {"email": "", "roles": (), "is_active": True}
+    return Account(user=User(id=user_id, username=username, **plain | values), password_hash=f"hash of {username}")
 
 
 class DirectoryBehaviour:
@@ -255,6 +261,71 @@ class DirectoryBehaviour:
         successor = await add(await open_directory(), "alice", "alice@example.org")
         assert successor.id != removed.id
         assert await directory.find_by_id(removed.id) is None
+
+    # All at once
+
+    async def test_a_dump_has_all_that_is_to_be_known_elsewhere(self, open_directory: OpenDirectory) -> None:
+        directory = await open_directory()
+        assert await directory.dump() == UserDump(accounts=(), last_id=0)
+        bob = await add(directory, "bob", "bob@example.org", ("staff", "Site Editor"))
+        await add(directory, "alice")
+        await directory.set_password_hash("alice", "new")
+        await directory.set_active("alice", is_active=False)
+        removed = await add(directory, "carol")
+        await directory.remove("carol")
+        dump = await directory.dump()
+        [alice] = [user for user in await directory.all_users() if user.username == "alice"]
+        assert dump.accounts == (
+            Account(user=alice, password_hash="new"),
+            Account(user=bob, password_hash="hash of bob"),
+        )
+        assert str(dump.last_id) == removed.id
+
+    async def test_what_is_added_is_what_was_dumped(self, open_directory: OpenDirectory) -> None:
+        directory = await open_directory()
+        dave = await add(directory, "dave")
+        position = (await directory.changes_since(0)).position
+        accounts = (
+            account("7", "alice", email="a@example.org", roles=("x", "Größe"), credentials_changed_at=5),
+            account("5", "bob", is_active=False, claims_changed_at=2**33),
+        )
+        await directory.add_all(UserDump(accounts=accounts, last_id=9))
+        dump = await directory.dump()
+        assert set(dump.accounts) == {*accounts, Account(user=dave, password_hash="hash of dave")}
+        assert dump.last_id == 9
+        assert (await directory.changes_since(position)).user_ids == {"7", "5"}
+        assert (await add(await open_directory(), "erin")).id == "10"
+
+    async def test_ids_that_were_given_are_known_whatever_the_dump_says(self, open_directory: OpenDirectory) -> None:
+        directory = await open_directory()
+        for name in ("alice", "bob"):
+            await add(directory, name)
+        await directory.remove("bob")
+        await directory.add_all(UserDump(accounts=(), last_id=1))
+        assert (await add(directory, "carol")).id == "3"
+        await directory.add_all(UserDump(accounts=(account("8", "dave"),), last_id=0))
+        assert (await add(directory, "erin")).id == "9"
+
+    @pytest.mark.parametrize(
+        "taken",
+        [("1", "carol", ""), ("9", "alice", ""), ("9", "carol", "ALICE@example.org")],
+        ids=["id", "name", "address"],
+    )
+    async def test_all_are_added_or_nobody(self, open_directory: OpenDirectory, taken: tuple[str, str, str]) -> None:
+        directory = await open_directory()
+        await add(directory, "alice", "alice@example.org")
+        before = await directory.dump()
+        user_id, username, email = taken
+        accounts = (account("5", "bob"), account(user_id, username, email=email))
+        with pytest.raises(StoreUnavailable):
+            await directory.add_all(UserDump(accounts=accounts, last_id=20))
+        assert await directory.dump() == before
+
+    async def test_many_are_added_in_one_go(self, open_directory: OpenDirectory) -> None:
+        directory = await open_directory()
+        many = tuple(account(str(number), f"user {number:05}", roles=("staff",)) for number in range(1, 12_001))
+        await directory.add_all(UserDump(accounts=many, last_id=0))
+        assert await directory.dump() == UserDump(accounts=many, last_id=12_000)
 
     # The feed of changes
 
