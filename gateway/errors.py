@@ -35,6 +35,10 @@ class Reason(StrEnum):
     PERMISSION_DENIED = "permission_denied"
     THROTTLED = "throttled"
 
+    # Questions of other proxies.
+    QUESTION_DENIED = "question_denied"
+    QUESTION_UNCLEAR = "question_unclear"
+
     # WebSocket handshakes (RFC 6455 §4.2).
     BAD_HANDSHAKE = "bad_handshake"
     WEBSOCKET_VERSION = "websocket_version"
@@ -148,6 +152,10 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.METHOD_NOT_ALLOWED: _own(405, Reason.METHOD_NOT_ALLOWED, "This method is not allowed here."),
     Reason.PERMISSION_DENIED: _own(403, Reason.PERMISSION_DENIED, "You do not have permission to perform this action."),
     Reason.THROTTLED: Answer(status=429, detail="Request was throttled."),
+    Reason.QUESTION_DENIED: _own(403, Reason.QUESTION_DENIED, "Only listed proxies may ask here what may pass."),
+    Reason.QUESTION_UNCLEAR: _own(
+        503, Reason.QUESTION_UNCLEAR, "The proxy did not say plainly which request it asks about."
+    ),
     Reason.BAD_HANDSHAKE: _own(400, Reason.BAD_HANDSHAKE, "This is not a valid WebSocket handshake."),
     Reason.WEBSOCKET_VERSION: _own(426, Reason.WEBSOCKET_VERSION, "Only version 13 of WebSocket is supported."),
     Reason.ORIGIN_NOT_ALLOWED: _own(403, Reason.ORIGIN_NOT_ALLOWED, "Pages of this origin may not connect here."),

@@ -8,12 +8,14 @@ from gateway.auth.identity import MANAGED_FIELDS, IdentityRenderer, preset_field
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.config.model import Config
+from gateway.config.sections.forward_auth import ForwardAuth, RequestIn
 from gateway.config.sections.identity import UnsafeValue
 from gateway.config.sections.limits import Limits
 from gateway.http.addresses import Networks
 from gateway.http.cors import CorsPolicy
 from gateway.http.fields import RequestFieldUses
 from gateway.http.forwarding import TrustedProxies
+from gateway.http.questions import NamedIn, Questions
 from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
 from gateway.http.routes import RouteTable
@@ -63,9 +65,13 @@ def build_admission_rules(config: Config, verifier: TokenVerifier, foreign: Fore
 def build_rules(config: Config, *, routes: RouteTable[RoutePlan], cors: CorsPolicy | None) -> PlaneRules:
     """`cors` is for answers where no route was found; the routes have theirs."""
     proxies = Networks(config.listen.trusted_proxies)
+    listed = [(proxies, _preparation(config, routes, trusts_peer=True))] if proxies else []
+    if config.forward_auth is not None:
+        asking = Networks(config.forward_auth.proxies)
+        listed.insert(0, (asking, _preparation(config, routes, trusts_peer=True, may_ask=True)))
     return PlaneRules(
         preparation=_preparation(config, routes, trusts_peer=False),
-        trusted_preparation=_preparation(config, routes, trusts_peer=True),
+        listed=tuple(listed),
         trusted_proxies=TrustedProxies(proxies) if proxies else None,
         replies=Replies(challenge=challenge(config.bearer.schemes[0], config.bearer.realm)),
         cors=cors,
@@ -76,18 +82,29 @@ def build_rules(config: Config, *, routes: RouteTable[RoutePlan], cors: CorsPoli
     )
 
 
-def _preparation(config: Config, routes: RouteTable[RoutePlan], *, trusts_peer: bool) -> Preparation:
+def _preparation(
+    config: Config, routes: RouteTable[RoutePlan], *, trusts_peer: bool, may_ask: bool = False
+) -> Preparation:
     uses = RequestFieldUses(
         token_field=config.bearer.field_name,
         managed={*MANAGED_FIELDS, *config.identity.fields},
         trusts_peer=trusts_peer,
+        may_ask=may_ask,
     )
     return Preparation(
         reader=RequestReader(uses=uses, max_fields=config.limits.max_fields),
         routes=routes,
         max_target_bytes=config.limits.max_target_bytes,
         token_field=config.bearer.field_name,
+        questions=_questions(config.forward_auth, may_ask=may_ask),
     )
+
+
+def _questions(forward_auth: ForwardAuth | None, *, may_ask: bool) -> Questions | None:
+    if forward_auth is None:
+        return None
+    named_in = NamedIn.FIELDS if forward_auth.request_in is RequestIn.FIELDS else NamedIn.TARGET
+    return Questions(path=forward_auth.path, named_in=named_in if may_ask else None)
 
 
 def _client_limits(limits: Limits) -> ClientLimits:

@@ -4,7 +4,8 @@ A check looks only at values that could be read (`Findings.is_sound`): what stan
 that nobody made.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_network
 from typing import Final
 
 from gateway.config.field_checks import check_fields
@@ -40,6 +41,7 @@ def check(config: Config, findings: Findings) -> None:
     check_fields(config, findings)
     _check_costs(config, findings)
     _check_cors(config, findings)
+    _check_forward_auth(config, findings)
 
 
 def _check_admin(config: Config, findings: Findings) -> None:
@@ -135,10 +137,10 @@ def _check_route(path: str, route: Route, config: Config, findings: Findings) ->
         findings.add(below(path, "roles"), "asks for a role where `access: public` asks nobody; remove one of the two")
 
 
-def _check_endpoints(config: Config, findings: Findings) -> None:
-    """Rows 28 and 89 of the security checklist: the token endpoints' paths are the gateway's own, beyond any doubt."""
+def _endpoints(config: Config) -> Mapping[str, str]:
+    """YAML path → path."""
     login = config.login
-    endpoints = {
+    return {
         "login.obtain_path": login.obtain_path,
         "login.refresh_path": login.refresh_path,
         "login.verify_path": login.verify_path,
@@ -146,8 +148,12 @@ def _check_endpoints(config: Config, findings: Findings) -> None:
         "login.jwks_path": login.jwks_path,
         "login.sessions_path": login.sessions_path,
     }
+
+
+def _check_endpoints(config: Config, findings: Findings) -> None:
+    """Rows 28 and 89 of the security checklist: the token endpoints' paths are the gateway's own, beyond any doubt."""
     first: dict[str, str] = {}
-    for name, endpoint in endpoints.items():
+    for name, endpoint in _endpoints(config).items():
         if not findings.is_sound(name):
             continue
         bare = endpoint.rstrip("/")
@@ -268,3 +274,47 @@ def _check_cors(config: Config, findings: Findings) -> None:
                 below(path, "allow_origins"),
                 "must name the origins: with `*` and allow_credentials any site could act for a user who is logged in",
             )
+
+
+def _check_forward_auth(config: Config, findings: Findings) -> None:
+    """Who may say which request is meant is trusted with less, too; and nothing else answers where it asks."""
+    forward_auth = config.forward_auth
+    if forward_auth is None:
+        return
+    for index, text in enumerate(forward_auth.proxies):
+        path = below("forward_auth.proxies", index)
+        if not findings.is_sound(path, "listen.trusted_proxies"):
+            continue
+        if not _is_within(text, config.listen.trusted_proxies):
+            findings.add(
+                path,
+                "is not in listen.trusted_proxies; what it says of the client counts as well, so list it there, too",
+            )
+    if not findings.is_sound("forward_auth.path"):
+        return
+    path = forward_auth.path
+    if path.endswith("/"):
+        findings.add("forward_auth.path", "must not end with a slash: write the path that the proxy is to ask at")
+    for other, route in _sound_routes(config, findings):
+        if _lies_below(route.path, path):
+            findings.add(
+                other, f"is or lies below forward_auth.path, {show(path)}, where proxies ask and no route counts"
+            )
+    for name, endpoint in _endpoints(config).items():
+        if findings.is_sound(name) and (_lies_below(path, endpoint) or _lies_below(endpoint, path)):
+            findings.add("forward_auth.path", f"and {name} must not be one below the other")
+
+
+def _lies_below(path: str, prefix: str) -> bool:
+    return f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/")
+
+
+def _is_within(text: str, others: Iterable[str]) -> bool:
+    """Networks in CIDR notation."""
+    network = ip_network(text)
+    return any(
+        network.version == other.version
+        and int(other.network_address) <= int(network.network_address)
+        and int(network.broadcast_address) <= int(other.broadcast_address)
+        for other in map(ip_network, others)
+    )

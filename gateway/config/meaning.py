@@ -135,6 +135,8 @@ _MEANINGS: Final[Mapping[str, Meaning]] = {
     "listen.proxy_protocol_from": Meaning(
         text="whose word on the client's address counts", is_wider=_names_more, weight=6
     ),
+    "forward_auth.proxies": Meaning(text="whose word on which request is meant counts", is_wider=_names_more, weight=6),
+    "forward_auth": Meaning(text="who may ask what may pass, and where", is_wider=_is_added, weight=6),
     "admin.address": Meaning(text="from where probes and metrics can be reached", weight=5),
     "admin.enabled": Meaning(text="whether there are probes and metrics", is_wider=_is_on, weight=2),
 }

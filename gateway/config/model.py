@@ -14,6 +14,7 @@ from gateway.config.sections.admin import Admin
 from gateway.config.sections.cors import Cors
 from gateway.config.sections.drain import Drain
 from gateway.config.sections.foreign_issuers import ForeignIssuer
+from gateway.config.sections.forward_auth import ForwardAuth
 from gateway.config.sections.guessing import Guessing
 from gateway.config.sections.identity import Identity
 from gateway.config.sections.limits import Limits
@@ -68,6 +69,10 @@ class Config:
     cors: Cors | None = field(
         default=None,
         metadata=doc("Cross-origin access for browsers; the backends' own affair when absent.", reloads=True),
+    )
+    forward_auth: ForwardAuth | None = field(
+        default=None,
+        metadata=doc("Questions of proxies that pass requests on themselves; none when absent.", reloads=True),
     )
     limits: Limits = field(default_factory=Limits, metadata=doc("Bounds on clients.", reloads=True))
     reload: Reload = field(

@@ -137,6 +137,8 @@ _SINGLETONS: Final = frozenset({b"content-type", b"content-location", b"content-
 
 # What a trusted proxy may say, in its one proper spelling; from anybody else these are dropped with the rest.
 _TRUSTED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto"})
+# What one says besides that may ask what would become of a request (`http.questions`).
+_ASKED_ABOUT: Final = frozenset({b"x-forwarded-method", b"x-forwarded-uri"})
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 _MAX_KNOWN_NAMES: Final = 1024
@@ -177,14 +179,17 @@ class _FieldUses(ABC):
 class RequestFieldUses(_FieldUses):
     """`token_field` carries the access token; `managed` are the identity fields, which only the gateway may set.
 
-    With `trusts_peer` the X-Forwarded-* fields are kept aside to be judged, where they are dropped else.
+    With `trusts_peer` the X-Forwarded-* fields are kept aside to be judged, where they are dropped else; with `may_ask`
+    also the two by which a proxy names the request that it asks about.
     """
 
     __slots__ = ("_dropped", "_forwarded", "_token_field")
 
-    def __init__(self, *, token_field: str, managed: Iterable[str], trusts_peer: bool = False) -> None:
+    def __init__(
+        self, *, token_field: str, managed: Iterable[str], trusts_peer: bool = False, may_ask: bool = False
+    ) -> None:
         super().__init__()
-        self._forwarded = _TRUSTED if trusts_peer else frozenset()
+        self._forwarded = (_TRUSTED if trusts_peer else frozenset()) | (_ASKED_ABOUT if may_ask else frozenset())
         self._token_field = token_field.lower().encode()
         self._dropped = (
             HOP_BY_HOP

@@ -116,4 +116,14 @@ def no_content(*, request_id: bytes, fields: bytes, close: bool) -> bytes:
     )
 
 
+def confirmed(*, request_id: bytes, fields: bytes, identity: bytes | None, close: bool) -> bytes:
+    """A 200 that says nothing but who is there. `identity` are lines without the last line end, None for nobody."""
+    return b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nX-Request-Id: %b\r\n%b%b%bContent-Length: 0\r\n\r\n" % (
+        request_id,
+        fields,
+        b"" if identity is None else identity + b"\r\n",
+        b"Connection: close\r\n" if close else b"",
+    )
+
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

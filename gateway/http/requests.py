@@ -46,6 +46,7 @@ class Request:
     connection (RFC 9112 §9.3). `forwarded` are the X-Forwarded-* of a trusted proxy, None from anybody else.
     `traceparent` is a valid one, and `tracestate` the lines that came with it; None where it is none or came twice.
     `is_upgrade`: Upgrade came and Connection names it, without which it says nothing (RFC 9110 §7.8).
+    `asked_by` is the method of a proxy's question about this request (`http.questions`), None for the request itself.
     """
 
     method: str
@@ -67,6 +68,7 @@ class Request:
     is_preflight: bool = False
     should_close: bool = False
     is_upgrade: bool = False
+    asked_by: str | None = None
 
 
 UNREAD: Final = Request("", "", HTTP11, should_close=True)

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import Final
 
 from gateway.errors import Reason
-from gateway.http.addresses import Address, parse_address
+from gateway.http.addresses import Address, Networks, parse_address
 from gateway.http.cors import CorsPolicy
 from gateway.http.forwarding import NOWHERE, TrustedProxies, connection_origin
 from gateway.http.replies import Replies
@@ -34,12 +34,13 @@ _NO_ROOM_SECONDS: Final = 0.1
 class PlaneRules:
     """What follows from the configuration alone, made and exchanged as a whole.
 
-    `trusted_preparation` is for the heads of trusted proxies, so that nobody else pays for them. `cors` speaks where no
-    route was found: a browser must be able to read that answer, too.
+    `listed` are preparations for the heads of peers that may say more than others, so that nobody else pays for them;
+    the first counts whose networks hold the peer. `cors` speaks where no route was found: a browser must be able to
+    read that answer, too.
     """
 
     preparation: Preparation
-    trusted_preparation: Preparation
+    listed: tuple[tuple[Networks, Preparation], ...]
     trusted_proxies: TrustedProxies | None
     replies: Replies
     cors: CorsPolicy | None
@@ -96,17 +97,19 @@ class DataPlane:
         self.replies = rules.replies
         self.cors = rules.cors
         self.limits = rules.limits
-        self._trusted_preparation = rules.trusted_preparation
+        self._listed = rules.listed
         self._caps.rules = rules.caps
         for connection in self._connections:
-            if self.trusted_proxies is None or connection.origin is NOWHERE:
+            if not self._listed or connection.origin is NOWHERE:
                 connection.prepare_by(self.preparation)
             else:
                 connection.prepare_by(self._preparation_for(parse_address(connection.origin.address)))
 
     def _preparation_for(self, address: Address) -> Preparation:
-        is_trusted = self.trusted_proxies is not None and self.trusted_proxies.trusts(address)
-        return self._trusted_preparation if is_trusted else self.preparation
+        for networks, preparation in self._listed:
+            if address in networks:
+                return preparation
+        return self.preparation
 
     def new_request_id(self) -> bytes:
         return b"%b-%08x" % (self._request_id_prefix, next(self._request_count) & 0xFFFFFFFF)

@@ -181,10 +181,13 @@ class Exchange:
         answer = own_answers.preflight(self, close=close)
         if answer is None:
             return False
-        self.status = 204
+        self._answer(204, answer, close=close)
+        return True
+
+    def _answer(self, status: int, answer: bytes, *, close: bool) -> None:
+        self.status = status
         self._write(answer)
         self._finish(close=close)
-        return True
 
     def _wait_for(self, step: Coroutine[None, None, None]) -> None:
         """Go on in a task; until then nothing is read of a body. With none to come, a client that leaves is noticed."""
@@ -214,6 +217,10 @@ class Exchange:
         if plan.rate_limit is not None:
             user_id = None if principal is None else principal.user_id
             plan.rate_limit.admit(user_id, self.origin.address, self.client.plane.now())
+        if self.request.asked_by is not None:
+            close = not self._can_stay_open()
+            self._answer(200, own_answers.confirmation(self, close=close), close=close)
+            return
         if self.body.announced > plan.max_body_bytes:
             raise Refused(Reason.BODY_TOO_LARGE)
         if self.handshake is not None and plan.websocket is not None:

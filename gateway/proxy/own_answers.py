@@ -1,9 +1,9 @@
-"""What the gateway answers in its own name: to requests that it refuses, and to the preflights of browsers."""
+"""What the gateway answers in its own name: refusals, and to preflights of browsers and questions of other proxies."""
 
 from typing import TYPE_CHECKING
 
 from gateway.errors import Reason
-from gateway.http.replies import no_content
+from gateway.http.replies import confirmed, no_content
 
 if TYPE_CHECKING:
     from gateway.proxy.exchange import Exchange
@@ -20,7 +20,7 @@ def refusal(exchange: "Exchange", reason: Reason, *, close: bool, retry_after: i
         request_id=exchange.request_id,
         fields=plane.date_line() + fields,
         close=close,
-        is_head=exchange.request_method == "HEAD",
+        is_head=(exchange.request.asked_by or exchange.request_method) == "HEAD",
         retry_after=retry_after,
     )
 
@@ -32,3 +32,14 @@ def preflight(exchange: "Exchange", *, close: bool) -> bytes | None:
         return None
     fields = exchange.client.plane.date_line() + cors.preflight_fields(origin)
     return no_content(request_id=exchange.request_id, fields=fields, close=close)
+
+
+def confirmation(exchange: "Exchange", *, close: bool) -> bytes:
+    """To a proxy that asked: the request may pass, and this is what a backend would be told of the user."""
+    principal = exchange.principal
+    return confirmed(
+        request_id=exchange.request_id,
+        fields=exchange.client.plane.date_line(),
+        identity=None if principal is None else principal.identity,
+        close=close,
+    )

@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.errors import Reason, Refused
 from gateway.http.forwarding import Origin
+from gateway.http.questions import Questions
 from gateway.http.requests import Request, RequestReader
 from gateway.http.rewriting import client_host, upstream_lines
 from gateway.http.routes import RouteTable
@@ -51,13 +52,23 @@ class Prepared:
 
 
 class Preparation:
-    """Prepares the heads that `reader` reads. `token_field` is the name under which a kept token goes on."""
+    """Prepares the heads that `reader` reads. `token_field` is the name under which a kept token goes on.
 
-    __slots__ = ("_max_target_bytes", "_reader", "_routes", "_token_field")
+    `questions` None: nobody may ask what would become of a request.
+    """
+
+    __slots__ = ("_max_target_bytes", "_questions", "_reader", "_routes", "_token_field")
 
     def __init__(
-        self, *, reader: RequestReader, routes: RouteTable[RoutePlan], max_target_bytes: int, token_field: str
+        self,
+        *,
+        reader: RequestReader,
+        routes: RouteTable[RoutePlan],
+        max_target_bytes: int,
+        token_field: str,
+        questions: Questions | None = None,
     ) -> None:
+        self._questions = questions
         self._reader = reader
         self._routes = routes
         self._max_target_bytes = max_target_bytes
@@ -67,11 +78,16 @@ class Preparation:
         """`head` ends with the empty line. Raises `Refused` as `RequestReader.read`: then there is no request at all.
 
         Later refusals are told in the result: METHOD_NOT_SUPPORTED, TARGET_TOO_LONG, BAD_TARGET, BAD_HOST, and those of
-        `HandshakeReader.read`.
+        `HandshakeReader.read` and `Questions.unfold`.
         """
         prepared = Prepared(self._reader.read(head))
+        questions = self._questions
         try:
-            self._route(prepared)
+            if questions is not None and questions.concerns(prepared.request.target):
+                questions.unfold(prepared.request)
+                self._route_asked(prepared)
+            else:
+                self._route(prepared)
         except Refused as refusal:
             prepared.refusal = refusal.reason
         return prepared
@@ -104,6 +120,24 @@ class Preparation:
         if plan.prefix_replacement is not None:
             lines += plan.prefix_replacement.lines
         prepared.lines = b"\r\n".join(lines)
+
+    def _route_asked(self, prepared: Prepared) -> None:
+        """As `_route`, of a request that another proxy passes on: as it came to that one, so that counts, too."""
+        request = prepared.request
+        target = self._target(request)
+        client_host(request, target)
+        plan = self._routes.match(target.path)
+        if target.doubt is not None:
+            self._settle(target.doubt, plan)
+        path = request.target.partition("?")[0]
+        if path != target.path and not self._routes.all_fall_on(plan, (path,)):
+            raise Refused(Reason.BAD_TARGET)
+        if plan is not None and plan.reaches_endpoints:
+            raise Refused(Reason.NO_ROUTE)  # no backend has it, so none may be sent it
+        prepared.plan = plan
+        if plan is not None and plan.policy.allowed_methods is not None and request.method_overrides is not None:
+            # Where the method decides, a backend must not be told another one, and here nobody else takes it out.
+            raise Refused(Reason.METHOD_NOT_ALLOWED)
 
     def _target(self, request: Request) -> Target:
         if request.method in _NOT_PASSED_ON:

@@ -349,3 +349,50 @@ def test_a_further_claim_is_none_that_the_gateway_decides_on(claim: str) -> None
     entry = f"{{a: {{{ISSUER.format('x')}, claims: {{extra: {{{claim}: y, mail: email}}}}}}}}"
     sentences = refusals(foreign_issuers=entry, tokens=tokens("claims: {user_id: uid}"))
     assert paths(sentences) == [f"foreign_issuers.a.claims.extra.{claim}"]
+
+
+FORWARD_AUTH = "{proxies: [10.0.0.7]}"
+TRUSTING = "{trusted_proxies: [10.0.0.0/24]}"
+
+
+@pytest.mark.parametrize(
+    "trusted", ["10.0.0.7", "10.0.0.7/32", "10.0.0.0/24", "10.0.0.0/8", "'2001:db8::/32', 10.0.0.6/31"]
+)
+def test_who_may_ask_is_a_trusted_proxy(trusted: str) -> None:
+    assert refusals(forward_auth=FORWARD_AUTH, listen=f"{{trusted_proxies: [{trusted}]}}") == []
+
+
+@pytest.mark.parametrize("trusted", ["", "10.0.0.8", "10.0.0.8/29", "'::/16'", "'::ffff:10.0.0.7'"])
+def test_s7_s24_who_is_not_trusted_with_less_may_not_ask(trusted: str) -> None:
+    (sentence,) = refusals(forward_auth=FORWARD_AUTH, listen=f"{{trusted_proxies: [{trusted}]}}")
+    assert sentence.startswith("forward_auth.proxies[0]: is not in listen.trusted_proxies;")
+
+
+def test_a_network_is_in_another_as_a_whole() -> None:
+    wide = "{proxies: [10.0.0.0/23]}"
+    assert paths(refusals(forward_auth=wide, listen=TRUSTING)) == ["forward_auth.proxies[0]"]
+    assert paths(refusals(forward_auth="{proxies: [x]}", listen="{}")) == ["forward_auth.proxies[0]"]
+
+
+def test_s89_no_route_stands_where_proxies_ask() -> None:
+    asked = routes(
+        "path: /", "path: /forward", "path: /forward-auth", "path: /forward-auth/x", "path: /forward-authors"
+    )
+    assert paths(refusals(forward_auth=FORWARD_AUTH, listen=TRUSTING, routes=asked)) == [
+        "routes[2].path",
+        "routes[3].path",
+    ]
+    assert refusals(routes=asked) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [("/api/token/x", 1), ("/api/token", 5), ("/api", 5), ("/.well-known/jwks.json", 1), ("/forward-auth/", 1)],
+)
+def test_s89_proxies_ask_at_a_place_of_their_own(path: str, count: int) -> None:
+    found = refusals(forward_auth=f"{{proxies: [10.0.0.7], path: {path}}}", listen=TRUSTING)
+    assert paths(found) == ["forward_auth.path"] * count
+
+
+def test_the_root_is_no_place_to_ask() -> None:
+    assert "forward_auth.path" in paths(refusals(forward_auth="{proxies: [10.0.0.7], path: /}", listen=TRUSTING))

@@ -27,6 +27,7 @@ users: {sqlite: ./gateway.sqlite3}
 COMMENTED_OUT = {
     "cors",
     "foreign_issuers",
+    "forward_auth",
     "listen.tls",
     "routes[].rate_limit",
     "routes[].websocket",
@@ -55,7 +56,9 @@ def test_the_example_runs_with_two_variables_and_says_the_defaults() -> None:
 
 
 def test_what_the_example_has_commented_out_loads_too() -> None:
-    config = loads(_with_all_sections(), "c.yaml", WITH_LAST_KEY).config
+    text = _with_all_sections().replace("trusted_proxies: []", "trusted_proxies: [10.0.0.0/8]")
+    config = loads(text, "c.yaml", WITH_LAST_KEY).config
+    assert config.forward_auth is not None
     assert config.cors == Config.__dataclass_fields__["cors"].type or config.cors is not None
     assert config.cors.allow_origins == ("https://app.example.org",)
     assert config.foreign_issuers["company"].audience == ("https://api.example.org",)

@@ -108,6 +108,7 @@ def test_the_tokens_field_is_the_configured_one_and_authorization_passes_then() 
     assert uses.use_of(b"Authorization") is Use.PASS
 
 
+ASKED_ABOUT = ("X-Forwarded-Method", "X-Forwarded-Uri")
 FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto")
 
 
@@ -117,8 +118,19 @@ def test_s6_what_a_trusted_proxy_says_is_kept_aside_in_its_one_proper_spelling(n
     for spelling in (name, name.lower()):
         assert trusting.use_of(spelling.encode()) is Use.FORWARDED
         assert USES.use_of(spelling.encode()) is Use.DROP
-    for other in (name.replace("-", "_"), "X-Real-IP", "Forwarded", "X-Forwarded-Prefix"):
+    for other in (name.replace("-", "_"), "X-Real-IP", "Forwarded", "X-Forwarded-Prefix", *ASKED_ABOUT):
         assert trusting.use_of(other.encode()) is Use.DROP
+
+
+@pytest.mark.parametrize("name", ASKED_ABOUT)
+def test_s24_what_a_proxy_asks_about_is_kept_aside_of_those_that_may_ask(name: str) -> None:
+    asking = RequestFieldUses(token_field="Authorization", managed=MANAGED, trusts_peer=True, may_ask=True)
+    for spelling in (name, name.lower()):
+        assert asking.use_of(spelling.encode()) is Use.FORWARDED
+        assert USES.use_of(spelling.encode()) is Use.DROP
+    for other in (name.replace("-", "_"), "X-Original-URI", "X-Original-Method"):
+        assert asking.use_of(other.encode()) is Use.DROP
+    assert asking.use_of(b"X-Forwarded-For") is Use.FORWARDED
 
 
 @pytest.mark.parametrize(

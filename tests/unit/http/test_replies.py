@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ANSWERS, Reason
-from gateway.http.replies import CONTINUE, Replies, body_of, challenge, no_content, status_line, to_json
+from gateway.http.replies import CONTINUE, Replies, body_of, challenge, confirmed, no_content, status_line, to_json
 
 CHALLENGE = challenge("Bearer", "api")
 REPLIES = Replies(challenge=CHALLENGE)
@@ -106,6 +106,17 @@ def test_the_answer_to_a_preflight_has_no_content(close: bool) -> None:
     assert (status, phrase, body) == (204, "No Content", b"")
     # RFC 9110 §8.6: a 204 has no Content-Length.
     assert fields == {"X-Request-Id": "r-1", "Vary": "Origin"} | ({"Connection": "close"} if close else {})
+
+
+@pytest.mark.parametrize("close", [False, True])
+@pytest.mark.parametrize("identity", [None, b"X-User-Id: 7\r\nX-User-Roles: a"])
+def test_leave_to_pass_says_who_is_there_and_nothing_else(close: bool, identity: bytes | None) -> None:
+    reply = confirmed(request_id=b"r-1", fields=b"Vary: Origin\r\n", identity=identity, close=close)
+    status, phrase, fields, body = taken_apart(reply)
+    assert (status, phrase, body) == (200, "OK", b"")
+    expected = {"Cache-Control": "no-store", "X-Request-Id": "r-1", "Vary": "Origin", "Content-Length": "0"}
+    expected |= {"Connection": "close"} if close else {}
+    assert fields == expected | ({} if identity is None else {"X-User-Id": "7", "X-User-Roles": "a"})
 
 
 def test_interim_and_status_lines() -> None:

@@ -27,6 +27,7 @@ from gateway.http.cors import CorsPolicy
 from gateway.http.fields import RequestFieldUses, ResponseFieldUses
 from gateway.http.forwarding import TrustedProxies
 from gateway.http.prefixes import PrefixReplacement
+from gateway.http.questions import NamedIn, Questions
 from gateway.http.replies import Replies, challenge
 from gateway.http.requests import RequestReader
 from gateway.http.responses import ResponseReader
@@ -130,6 +131,7 @@ class World:
         has_log: bool = True,
         cors: CorsPolicy | None = None,
         trusted: tuple[str, ...] = (),
+        asking: tuple[str, ...] = (),
         tracing: Tracing | None = None,
     ) -> None:
         self.clock = Clock()
@@ -153,10 +155,14 @@ class World:
             loop=loop,
         )
         proxies = Networks(trusted)
-        routes = self._routes()
+        self.routes = routes = self._routes()
+        may_others_ask = False if asking else None
         self.rules = rules = PlaneRules(
-            preparation=_preparation(routes, trusts_peer=False),
-            trusted_preparation=_preparation(routes, trusts_peer=True),
+            preparation=preparation(routes, may_ask=may_others_ask),
+            listed=(
+                *([(Networks(asking), preparation(routes, trusts_peer=True, may_ask=True))] if asking else []),
+                *([(proxies, preparation(routes, trusts_peer=True, may_ask=may_others_ask))] if trusted else []),
+            ),
             trusted_proxies=TrustedProxies(proxies) if trusted else None,
             replies=Replies(challenge=challenge("Bearer", "api")),
             cors=cors,
@@ -352,13 +358,21 @@ class World:
         self.log_lines()
 
 
-def _preparation(routes: RouteTable[RoutePlan], *, trusts_peer: bool) -> Preparation:
-    uses = RequestFieldUses(token_field="Authorization", managed={"X-User-Id"}, trusts_peer=trusts_peer)
+def preparation(
+    routes: RouteTable[RoutePlan], *, trusts_peer: bool = False, may_ask: bool | None = None
+) -> Preparation:
+    """`may_ask` None: there is no endpoint to ask at."""
+    uses = RequestFieldUses(
+        token_field="Authorization", managed={"X-User-Id"}, trusts_peer=trusts_peer, may_ask=bool(may_ask)
+    )
     return Preparation(
         reader=RequestReader(uses=uses, max_fields=MAX_FIELDS),
         routes=routes,
         max_target_bytes=MAX_TARGET,
         token_field="Authorization",
+        questions=None
+        if may_ask is None
+        else Questions(path="/forward-auth", named_in=NamedIn.FIELDS if may_ask else None),
     )
 
 

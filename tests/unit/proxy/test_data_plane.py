@@ -11,7 +11,7 @@ from gateway.http.forwarding import TrustedProxies
 from gateway.http.routes import RouteTable
 from gateway.proxy.data_plane import PlaneRules
 from tests.unit.proxy.plane import CORS, LINGER, World, running
-from tests.unit.proxy.plane import _preparation as preparation_of
+from tests.unit.proxy.plane import preparation as preparation_of
 from tests.unit.proxy.transports import Peer, settle
 from tests.unit.proxy.wire import EPOCH, GET, HANDSHAKE, NOWHERE, OK, ORIGIN, SWITCH, answer, bearer, post, request
 
@@ -333,12 +333,17 @@ async def test_half_a_head_is_read_by_the_rules_of_its_end() -> None:
 
 async def test_s24_who_is_trusted_is_asked_anew_of_open_connections() -> None:
     told = request(b"/open", b"X-Forwarded-For: 203.0.113.7")
-    trusting = TrustedProxies(Networks(["192.0.2.0/24"]))
+    networks = Networks(["192.0.2.0/24"])
     async with running() as world:
+        trusting = dataclasses.replace(
+            world.rules,
+            trusted_proxies=TrustedProxies(networks),
+            listed=((networks, preparation_of(world.routes, trusts_peer=True)),),
+        )
         client, newcomer = world.connect("192.0.2.1"), world.plane.new_connection()
         assert newcomer is not None
         for rules, seen in (
-            (dataclasses.replace(world.rules, trusted_proxies=trusting), b"X-Forwarded-For: 203.0.113.7, 192.0.2.1"),
+            (trusting, b"X-Forwarded-For: 203.0.113.7, 192.0.2.1"),
             (world.rules, b"X-Forwarded-For: 192.0.2.1"),
         ):
             world.plane.swap(rules)

@@ -1,0 +1,90 @@
+"""Forward authentication: another proxy passes requests on, and asks of each whether it may.
+
+The question is a request of the proxy's own. It names the one that it is about in one of two ways, and the operator
+says which, since a question that is taken for one of the other kind would be answered about another request:
+
+- in X-Forwarded-Method and X-Forwarded-Uri, once each (nginx's auth_request, Traefik's ForwardAuth, Caddy's
+  forward_auth);
+- in its own request line, behind the path of the endpoint (Envoy's ext_authz over HTTP).
+
+What is asked about then goes the way of every request, to the point where it would be sent to an upstream. Only the
+peers that are listed may ask: those fields are as good as the proxy that set them.
+"""
+
+from enum import Enum, auto
+
+from gateway.errors import Reason, Refused
+from gateway.http.heads import MalformedHeadError, parse_request_line
+from gateway.http.requests import Request
+
+_METHOD, _URI = b"x-forwarded-method", b"x-forwarded-uri"
+
+
+class NamedIn(Enum):
+    """Where a question names the request that it is about."""
+
+    FIELDS = auto()
+    TARGET = auto()
+
+
+class Questions:
+    """Knows questions, which come to `path`, and unfolds them.
+
+    `named_in` None is for peers that may not ask. Everybody's requests are looked at: one that were passed to a backend
+    would get an answer that the proxy takes for a yes.
+    """
+
+    __slots__ = ("_named_in", "_path")
+
+    def __init__(self, *, path: str, named_in: NamedIn | None) -> None:
+        self._path = path.rstrip("/")
+        self._named_in = named_in
+
+    def concerns(self, target: str) -> bool:
+        """Whether this comes to the endpoint: its path and whatever follows, but for what goes on in the same word.
+
+        The target is looked at as it was sent, since Envoy puts the path before whatever a client sent to it, `*` too.
+        """
+        if not target.startswith(self._path):
+            return False
+        following = target[len(self._path) :][:1]
+        return not (following.isalnum() or following in ("-", "_", "~", "."))
+
+    def unfold(self, request: Request) -> None:
+        """Make of a question the request that it is about; what is the question's alone, as its framing, stays.
+
+        Raises `Refused`: QUESTION_DENIED for who may not ask, QUESTION_UNCLEAR where it cannot be told what is asked,
+        BAD_REQUEST for what is no request line, NO_ROUTE for a question about the endpoint, BAD_TARGET for a target
+        that is no path.
+        """
+        if self._named_in is None:
+            raise Refused(Reason.QUESTION_DENIED)
+        forwarded = request.forwarded or []
+        methods = [value for name, value in forwarded if name == _METHOD]
+        targets = [value for name, value in forwarded if name == _URI]
+        behind = request.target[len(self._path) :]
+        if self._named_in is NamedIn.FIELDS:
+            if behind or len(methods) != 1 or len(targets) != 1:
+                raise Refused(Reason.QUESTION_UNCLEAR)
+            method, target = _read(methods[0], targets[0])
+        else:
+            if not behind or methods or targets:
+                raise Refused(Reason.QUESTION_UNCLEAR)
+            method, target = request.method, behind
+        if not target.startswith("/"):
+            raise Refused(Reason.BAD_TARGET)
+        if self.concerns(target):
+            raise Refused(Reason.NO_ROUTE)
+        request.asked_by, request.method, request.target = request.method, method, target
+        # A preflight is not answered through another proxy, which takes any good answer for leave to pass it on; nor
+        # is a tunnel opened, or waited for a body.
+        request.is_preflight = request.is_upgrade = False
+        request.expect = None
+
+
+def _read(method: bytes, target: bytes) -> tuple[str, str]:
+    """By the grammar of a request line, which has no other place for these two."""
+    try:
+        return parse_request_line(b"%b %b HTTP/1.1" % (method, target))[:2]
+    except MalformedHeadError:
+        raise Refused(Reason.BAD_REQUEST) from None
