@@ -52,6 +52,10 @@ class Lifetimes:
     refresh: float
     access_jitter: float = 0.0
 
+    @property
+    def longest(self) -> float:
+        return max(self.access, self.refresh)
+
 
 class TokenIssuer:
     """Issues pairs at log-in, and their successors at refresh.

@@ -8,6 +8,7 @@ one: the session is to be ended.
 
 import dataclasses
 import hashlib
+import math
 from dataclasses import dataclass
 from enum import Enum, auto, unique
 from typing import Final
@@ -15,6 +16,8 @@ from typing import Final
 from gateway.types import Session
 
 MAX_USER_AGENT_CHARS: Final = 255
+
+_CLOCKS_APART: Final = 60.0  # seconds
 
 
 @unique
@@ -65,6 +68,14 @@ class SessionRules:
 def rotated(session: Session, token_id: str, now: int) -> Session:
     """The session with a successor, issued now."""
     return dataclasses.replace(session, token_id=token_id, parent_id=session.token_id, rotated_at=now)
+
+
+def forgotten_at(*token_ends: float) -> int:
+    """When the revocation of tokens that end at these moments (Unix seconds, leeway included) may be forgotten.
+
+    A while later than they end: another replica, whose clock may be ahead, may issue one at the very same moment.
+    """
+    return math.ceil(max(token_ends) + _CLOCKS_APART)
 
 
 def session_id_for(token_id: str) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
     from gateway.types import Revocation, Session
 
 _PAGE: Final = 1000
+
+# Tokens of other issuers, or of a configuration of before, may live longer than those of today's, and nobody here knows
+# how long. Such a revocation is one row for a user, whatever it is remembered for.
+_FOREIGN_LIFETIME: Final = 366 * 86400.0
 
 _EXAMPLES: Final = """\
 A session is a log-in and all tokens that are refreshed from it. Running gateways refuse what
@@ -135,15 +138,18 @@ def _revoke(arguments: argparse.Namespace) -> int:
 
 async def _named_by(arguments: argparse.Namespace, config: "Config", state: "State") -> tuple["Revocation", str]:
     """What the arguments want revoked, and what that is in words."""
+    from gateway.auth.sessions import forgotten_at
+    from gateway.composition.tokens import lifetimes_of
     from gateway.types import Revocation, RevokedKind
 
     now = time.time()
-    lifetime = max(config.tokens.access_lifetime, config.tokens.refresh_lifetime) + config.tokens.leeway
-    expires_at = math.ceil(now + lifetime)
+    longest = now + lifetimes_of(config.tokens).longest + config.tokens.leeway
     if arguments.id is not None:
         session = await _find(state, arguments.id)
         what = f"the session {printable(session.id)} of the user {printable(session.user_id)}"
+        expires_at = forgotten_at(longest, session.expires_at)
         return Revocation(kind=RevokedKind.SESSION, id=session.id, expires_at=expires_at), what
+    expires_at = forgotten_at(longest, now + _FOREIGN_LIFETIME)
     if arguments.token_id is not None:
         what = f"the token {arguments.token_id}"
         return Revocation(kind=RevokedKind.TOKEN, id=arguments.token_id, expires_at=expires_at), what

@@ -52,7 +52,7 @@ class Blacklist:
         self._verifier.require(claims, "refresh")
         if await self._ledger.is_spent(token):
             # The answer is the library's; that the owner wants to leave, or a thief has come, ends the session anyway.
-            await self._ledger.end_reused(token, now, origin)
+            await self._ledger.end_reused(token, claims, now, origin)
             raise Refused(Reason.TOKEN_REVOKED)
-        if not await self._ledger.end_session(token.session_id or "", now):
+        if not await self._ledger.end_session(token.session_id or "", now, token_ends_at=claims["exp"]):
             raise Refused(Reason.TOKEN_REVOKED)

@@ -6,14 +6,15 @@ from typing import Final
 
 from gateway.auth.issuer import Lifetimes, new_token_id
 from gateway.auth.revocation import RevocationList
-from gateway.auth.sessions import SessionRules, Standing, printable_user_agent, rotated
-from gateway.endpoints.moments import require_past
+from gateway.auth.sessions import SessionRules, Standing, forgotten_at, printable_user_agent, rotated
+from gateway.endpoints.moments import in_the_future, require_past
 from gateway.errors import Reason, Refused, StoreUnavailable
 from gateway.interfaces import StateStore
 from gateway.observability.audit import AuditLog, Origin
 from gateway.types import Claims, Revocation, RevokedKind, Session, TokenReference, User
 
-_MAX_LISTED: Final = 1000
+# A user's sessions that are looked at for a list: a script that logs in each minute leaves some of them a day.
+_PAGE, _MAX_PAGES = 1000, 5
 
 _MAX_ATTEMPTS: Final = 4  # who loses against another refresh finds its result at the next look
 
@@ -55,16 +56,25 @@ class Ledger:
         second = int(now)
         changed_at = max(user.credentials_changed_at, user.claims_changed_at)
         require_past(changed_at, now)
-        token = TokenReference(token_id=None, session_id=None, user_id=user.id, issued_at=second)
-        return changed_at >= second or await self.is_revoked(token)
+        if not await self._is_revoked_at(user, second):
+            return changed_at >= second
+        if await self._is_revoked_at(user, second + 2):
+            raise in_the_future()
+        return True
 
-    async def end_session(self, session_id: str, now: float) -> bool:
-        """Revoke every token of this session; False if it was ended before."""
-        # The youngest token of the session may have been issued this very second.
-        lifetime = max(self._lifetimes.access, self._lifetimes.refresh)
-        revocation = Revocation(
-            kind=RevokedKind.SESSION, id=session_id, expires_at=math.ceil(now + lifetime + self._leeway)
-        )
+    async def _is_revoked_at(self, user: User, second: int) -> bool:
+        return await self.is_revoked(TokenReference(token_id=None, session_id=None, user_id=user.id, issued_at=second))
+
+    async def end_session(self, session_id: str, now: float, *, token_ends_at: float = 0.0) -> bool:
+        """Revoke every token of this session; False if it was ended before.
+
+        `token_ends_at` is when the one ends that was shown for it: it may be of another issuer, who has longer ones.
+        """
+        session = await self._store.find_session(session_id)
+        ends = [each + self._leeway for each in (now + self._lifetimes.longest, token_ends_at)]
+        if session is not None:
+            ends.append(session.expires_at)
+        revocation = Revocation(kind=RevokedKind.SESSION, id=session_id, expires_at=forgotten_at(*ends))
         is_new = await self._store.revoke(revocation)
         self._revocations.add(revocation)
         return is_new
@@ -89,9 +99,21 @@ class Ledger:
         )
 
     async def sessions_of(self, user_id: str, now: float) -> list[Session]:
-        """The sessions of a user that are not over, a thousand at most."""
-        sessions = await self._store.sessions(user_id=user_id, after="", limit=_MAX_LISTED)
-        return [session for session in sessions if self._rules.is_open(session, now)]
+        """The sessions of a user that are not over; where there are more than a thousand, some of them."""
+        found: list[Session] = []
+        after = ""
+        for _ in range(_MAX_PAGES):
+            page = await self._store.sessions(user_id=user_id, after=after, limit=_PAGE)
+            found += [session for session in page if self._rules.is_open(session, now)]
+            if len(page) < _PAGE or len(found) >= _PAGE:
+                break
+            after = page[-1].id
+        return found
+
+    async def owns_session(self, user_id: str, session_id: str, now: float) -> bool:
+        """Whether this is one of his sessions that are not over."""
+        session = await self._store.find_session(session_id)
+        return session is not None and session.user_id == user_id and self._rules.is_open(session, now)
 
     async def is_spent(self, token: TokenReference) -> bool:
         """Whether this refresh token of a session that is not revoked has a successor."""
@@ -109,6 +131,8 @@ class Ledger:
         for _ in range(_MAX_ATTEMPTS):
             session = await self._store.find_session(session_id)
             if session is None:
+                if await self.is_revoked(token):  # a log-out took it, since the refresh began
+                    raise Refused(Reason.TOKEN_REVOKED)
                 await self._adopt(token, claims, now, origin)
                 continue
             match self._rules.standing(session, token_id, now):
@@ -121,13 +145,13 @@ class Ledger:
                 case Standing.OVER:
                     raise Refused(Reason.TOKEN_EXPIRED)
                 case Standing.SPENT:
-                    await self.end_reused(token, now, origin)
+                    await self.end_reused(token, claims, now, origin)
                     raise Refused(Reason.TOKEN_REVOKED)
         raise StoreUnavailable("A session changed at every look; its store may hold it for several gateways at odds.")
 
-    async def end_reused(self, token: TokenReference, now: float, origin: Origin) -> None:
+    async def end_reused(self, token: TokenReference, claims: Claims, now: float, origin: Origin) -> None:
         """A spent token came back: the session ends, and the audit trail says so."""
-        if token.session_id is not None and await self.end_session(token.session_id, now):
+        if token.session_id is not None and await self.end_session(token.session_id, now, token_ends_at=claims["exp"]):
             self._audit.session_revoked(origin, token)
 
     def ends_at(self, created_at: float) -> float:

@@ -14,4 +14,11 @@ async def next_second(now: float) -> None:
 def require_past(cut_off: int, now: float) -> None:
     """Raises `StoreUnavailable` for a cut-off that no waiting for the next second will pass."""
     if cut_off > now + 1:
-        raise StoreUnavailable("A user was changed in the future: the clocks of gateway and store differ; set them.")
+        raise in_the_future()
+
+
+def in_the_future() -> StoreUnavailable:
+    """To be raised for what is to count from a moment that has not come."""
+    return StoreUnavailable(
+        "A user was changed, or his tokens revoked, in the future: the clocks of gateway and store differ; set them."
+    )

@@ -77,7 +77,7 @@ class OwnSessions:
     async def _end(self, request: web.Request, token: TokenReference) -> web.Response:
         session_id = request.match_info["session_id"]
         now = self._clock()
-        if all(session.id != session_id for session in await self._ledger.sessions_of(token.user_id or "", now)):
+        if not await self._ledger.owns_session(token.user_id or "", session_id, now):
             raise RequestError(404, _NOT_FOUND)
         await self._ledger.end_session(session_id, now)
         self._audit.session_ended(origin_of(request), token, session_id=session_id)

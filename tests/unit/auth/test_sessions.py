@@ -6,6 +6,7 @@ from gateway.auth.sessions import (
     MAX_USER_AGENT_CHARS,
     SessionRules,
     Standing,
+    forgotten_at,
     printable_user_agent,
     rotated,
     session_id_for,
@@ -89,3 +90,7 @@ def test_the_session_of_a_token_without_one_is_the_same_for_all_who_see_it() -> 
 )
 def test_a_user_agent_can_be_shown(value: str, shown: str) -> None:
     assert printable_user_agent(value) == shown
+
+
+def test_s58_a_revocation_outlasts_all_of_its_tokens_and_the_difference_of_two_clocks() -> None:
+    assert forgotten_at(1000.5, 2000.5, 0) == 2061

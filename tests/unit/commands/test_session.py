@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -117,9 +118,18 @@ def test_s57_revoke_one(session: Run, store: Store) -> None:
     store.open(opened("a", "1"), opened("b", "1"))
     assert session("revoke", "a") == (0, "Revoked the session a of the user 1.\n", "")
     assert (store.is_revoked("a"), store.is_revoked("b")) == (True, False)
-    assert NOW + 86_400 <= store.last_expiry() <= time.time() + 86_401
+    assert NOW + 86_460 <= store.last_expiry() <= time.time() + 86_461
     assert session("revoke", "a")[0] == 1
     assert [line.split("\t")[0] for line in session("list")[1].splitlines()] == ["b"]
+
+
+def test_s58_it_is_remembered_until_tokens_of_longer_lifetimes_have_ended(session: Run, store: Store) -> None:
+    store.open(dataclasses.replace(opened("a", "1"), expires_at=NOW + 30 * 86_400))
+    session("revoke", "a")
+    assert store.last_expiry() == NOW + 30 * 86_400 + 60
+    for argv in (("--user", "alice"), ("--user-id", "issuer:7"), ("--all",), ("--token-id", "issuer:t1")):
+        session("revoke", *argv)
+        assert store.last_expiry() > NOW + 365 * 86_400
 
 
 @pytest.mark.parametrize("option", [("--user", "alice"), ("--user-id", "1")])

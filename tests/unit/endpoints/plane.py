@@ -1,6 +1,7 @@
 """The whole control plane on a real socket, with its real neighbours: SQLite, argon2 (cheap), PyJWT."""
 
 import asyncio
+import dataclasses
 import json
 import secrets
 from collections.abc import Coroutine, Mapping
@@ -186,8 +187,17 @@ class Plane(Neighbours):
         self.run(self._stop())
         self.loop.close()
 
+    def reload(self, **lifetimes: float) -> None:
+        """Go on with another application, whose tokens have these lifetimes."""
+        self.lifetimes = dataclasses.replace(self.lifetimes, **lifetimes)
+        self.run(self._end_serving())
+        self.run(self._serve())
+
     async def _start(self) -> None:
         await self.open()
+        await self._serve()
+
+    async def _serve(self) -> None:
         self.runner = web.AppRunner(self.application(), access_log=None)
         await self.runner.setup()
         server = self.runner.server
@@ -197,10 +207,13 @@ class Plane(Neighbours):
         self.session = aiohttp.ClientSession(f"http://127.0.0.1:{self.port}", auto_decompress=False)
 
     async def _stop(self) -> None:
+        await self._end_serving()
+        await self.close()
+
+    async def _end_serving(self) -> None:
         await self.session.close()
         self.listener.close()
         await self.runner.cleanup()
-        await self.close()
 
     async def exchange(
         self, method: str, path: str, content: Any = None, fields: Mapping[str, str] | None = None

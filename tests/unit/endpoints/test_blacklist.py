@@ -10,8 +10,8 @@ import pytest
 
 from gateway.auth.sessions import session_id_for
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import IssuedToken
-from tests.unit.endpoints.plane import NOW, Plane, claims_of, reference_of
+from gateway.types import IssuedToken, Session
+from tests.unit.endpoints.plane import JSON, NOW, Plane, claims_of, reference_of
 
 
 def fault(text: str) -> dict[str, str]:
@@ -54,6 +54,51 @@ def test_a_spent_token_is_answered_as_by_the_library_but_its_owner_is_out(make_p
     successor = plane.ask("refresh/", {"refresh": spent}).json["refresh"]
     assert plane.ask("blacklist/", {"refresh": spent}).json == fault("Token is blacklisted")
     assert plane.ask("refresh/", {"refresh": successor}).json == fault("Token is blacklisted")
+
+
+async def forget_what_is_over(plane: Plane) -> None:
+    plane.revocations.purge(plane.clock.now)
+    await plane.store.purge(int(plane.clock.now))
+
+
+def test_s58_a_log_out_lasts_as_long_as_a_token_that_lives_longer_than_ours(make_plane: Callable[..., Plane]) -> None:
+    """Of Django's, with the same key, or of a configuration whose lifetimes were longer."""
+    plane = make_plane()
+    lasting = plane.token(user_id=plane.users["alice"].id, exp=NOW + 30 * 86400)
+    assert plane.ask("blacklist/", {"refresh": lasting}).status == 200
+    plane.clock.now += 29 * 86400
+    plane.run(forget_what_is_over(plane))
+    assert plane.ask("refresh/", {"refresh": lasting}).json == fault("Token is blacklisted")
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+def test_s58_a_log_out_lasts_as_long_as_any_token_of_the_session(
+    make_plane: Callable[..., Plane], *, rotates: bool
+) -> None:
+    """The one that is shown may end before another."""
+    plane = make_plane(rotates=rotates, access_lifetime=30 * 86400)
+    pair = plane.login()
+    plane.reload(access=300)
+    assert plane.ask("blacklist/", {"refresh": pair["refresh"]}).status == 200
+    plane.clock.now += 29 * 86400
+    plane.run(forget_what_is_over(plane))
+    assert plane.revocations.is_revoked(reference_of(pair["access"]))
+    assert plane.run(plane.store.is_revoked(reference_of(pair["access"])))
+
+
+def test_s57_a_refresh_that_a_log_out_overtakes_brings_the_session_no_tokens(make_plane: Callable[..., Plane]) -> None:
+    class Overtaken(SqliteStateStore):
+        async def find_session(self, session_id: str) -> Session | None:
+            if (refresh := plane_of.pop("refresh", None)) is not None:
+                content = json.dumps({"refresh": refresh})
+                assert (await plane.exchange("POST", "/api/token/blacklist/", content, JSON)).status == 200
+            return await super().find_session(session_id)
+
+    plane_of: dict[str, str] = {}
+    plane = make_plane(store_class=Overtaken, rotates=True)
+    plane_of["refresh"] = refresh = plane.login()["refresh"]
+    assert plane.ask("refresh/", {"refresh": refresh}).json == fault("Token is blacklisted")
+    assert plane.run(plane.store.sessions(user_id=None, after="", limit=10)) == []
 
 
 @pytest.mark.parametrize("claims", [{"user_id": "999"}, {"user_id": "abc"}, {"without": "user_id"}, {"foreign": 1}])

@@ -14,6 +14,7 @@ from gateway.auth.passwords import PasswordHasher
 from gateway.auth.throttle import GuessingPolicy
 from gateway.endpoints.gate import MAX_LOGIN_CHARS
 from gateway.http.addresses import Networks
+from gateway.types import Revocation, RevokedKind
 from tests.unit.endpoints.plane import JSON, KEY, NOW, Plane
 
 
@@ -300,6 +301,18 @@ def test_a_failing_store_is_503_and_never_401(make_plane: Callable[..., Plane]) 
     plane.run(plane.file.close())
     answer = plane.ask("", {"username": "alice", "password": "alice-pass-1"})
     assert (answer.status, answer.json["code"], answer.challenge) == (503, "store_unavailable", None)
+
+
+@pytest.mark.parametrize(("kind", "revoked_id"), [(RevokedKind.USER, "1"), (RevokedKind.EVERYTHING, "")])
+def test_s84_what_was_revoked_in_the_future_is_no_reason_to_hash_until_then(
+    make_plane: Callable[..., Plane], kind: RevokedKind, revoked_id: str
+) -> None:
+    """By somebody whose clock is wrong: each log-in would wait, and compute a hash a second meanwhile."""
+    plane = make_plane()
+    revocation = Revocation(kind=kind, id=revoked_id, expires_at=NOW + 99999, up_to=NOW + 3600)
+    plane.run(plane.store.revoke(revocation))
+    answer = plane.ask("", {"username": "alice", "password": "alice-pass-1"})
+    assert (answer.status, answer.json["code"]) == (503, "store_unavailable")
 
 
 def test_s49_hashing_does_not_block_the_loop(make_plane: Callable[..., Plane]) -> None:

@@ -1,11 +1,14 @@
 """Where a user is logged in: his own affair, and nobody else's."""
 
+import dataclasses
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
+from gateway.state.sqlite import _INSERT_SESSION, _session_values
 from gateway.types import Revocation, RevokedKind
 from tests.unit.endpoints.plane import EVERY_ANSWER, NOW, Answer, Plane, claims_of, reference_of
 
@@ -90,6 +93,33 @@ def test_sessions_that_are_over_are_not_told(make_plane: Callable[..., Plane]) -
     up_to = Revocation(kind=RevokedKind.USER, id=plane.users["alice"].id, expires_at=NOW + 9999, up_to=NOW + 200)
     plane.run(plane.store.revoke(up_to))
     assert listed(plane, here) == []
+
+
+def test_s58_an_ended_session_is_refused_for_as_long_as_it_would_have_lasted(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane(access_lifetime=30 * 86400)
+    lost, here = plane.login(), plane.login()
+    plane.reload(access=300)
+    assert end(plane, here, claims_of(lost["access"])["sid"]).status == 204
+    plane.revocations.purge(NOW + 29 * 86400)
+    assert plane.revocations.is_revoked(reference_of(lost["access"]))
+
+
+def test_a_session_is_found_behind_a_thousand_that_are_over(make_plane: Callable[..., Plane]) -> None:
+    """Their rows stay until their refresh tokens have ended."""
+    plane = make_plane(idle_timeout=100, access_lifetime=1000)
+    here = plane.login()
+    mine = plane.run(plane.store.find_session(claims_of(here["access"])["sid"]))
+    assert mine is not None
+    over = [dataclasses.replace(mine, id=f"0{number:04}", last_used_at=NOW - 999) for number in range(1100)]
+    last = dataclasses.replace(mine, id="z")
+
+    def open_all(connection: sqlite3.Connection) -> None:
+        connection.executemany(_INSERT_SESSION, [_session_values(each) for each in [*over, last]])
+
+    plane.run(plane.file.write(open_all))
+    assert {session["id"] for session in listed(plane, here)} == {mine.id, "z"}
+    assert end(plane, here, "z").status == 204
+    assert end(plane, here, over[0].id).status == 404
 
 
 @pytest.mark.parametrize(("path", "method"), [("sessions/", "POST"), ("sessions/", "DELETE"), ("sessions/x", "GET")])
