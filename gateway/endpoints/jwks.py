@@ -12,7 +12,7 @@ MAX_AGE_SECONDS: Final = 300  # what PyJWKClient keeps a set for, too
 
 
 class PublicKeys:
-    """`GET` → the JWK set. Anybody may have it and keep it for a while; it changes with a restart alone."""
+    """`GET` → the JWK set. Anybody may have it and keep it for a while; it changes with a reload alone."""
 
     def __init__(self, jwks: Mapping[str, Any]) -> None:
         self._jwks = jwks

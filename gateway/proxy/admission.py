@@ -104,10 +104,12 @@ class Admission:
         return principal
 
     async def look_up(self, unknown: UnknownUser) -> Principal:
-        """Raises `Refused`: USER_NOT_FOUND, USER_INACTIVE, PASSWORD_CHANGED or TOKEN_OUTDATED; `StoreUnavailable` when
-        nobody can tell.
+        """Raises `Refused`: USER_NOT_FOUND, USER_INACTIVE, PASSWORD_CHANGED, TOKEN_OUTDATED, or TOKEN_REVOKED for what
+        was revoked meanwhile; `StoreUnavailable` when nobody can tell.
         """
         user = await self._directory.find_by_id(unknown.principal.user_id)
+        if self._revocations.is_revoked(unknown.principal):
+            raise Refused(Reason.TOKEN_REVOKED)
         self.known_users.learn(require_user(unknown.principal, user), epoch=unknown.epoch)
         self.known_users.put(unknown.token, unknown.principal, epoch=unknown.epoch)
         return unknown.principal

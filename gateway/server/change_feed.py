@@ -57,8 +57,23 @@ class ChangeFeed:
         return self._clock() - self._caught_up_at
 
     async def catch_up(self) -> None:
-        """Read everything up to now. Raises `StoreUnavailable`."""
+        """Read everything up to now. Raises `StoreUnavailable`; what could be read until then counts.
+
+        Users and sessions may live in two stores: a log-out is heard of also while nobody can be asked about users.
+        """
         began = self._clock()
+        failure: StoreUnavailable | None = None
+        for read in (self._read_revocations, self._read_user_changes):
+            try:
+                await read()
+            except StoreUnavailable as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        self._caught_up_at = began
+        self._admission.trusted_until = began + self._max_staleness
+
+    async def _read_user_changes(self) -> None:
         changes = await self._directory.changes_since(self._user_position)
         self._user_position = changes.position
         if changes.everything:
@@ -67,12 +82,12 @@ class ChangeFeed:
         elif changes.user_ids:
             self._admission.known_users.forget_users(changes.user_ids)
             self._long_exchanges.on_users_changed(changes.user_ids)
+
+    async def _read_revocations(self) -> None:
         news = await self._store.revocations_since(self._revocation_position)
         self._revocation_position = news.position
         for revocation in news.revocations:
             self._revocations.add(revocation)
-        self._caught_up_at = began
-        self._admission.trusted_until = began + self._max_staleness
 
     async def follow(self) -> None:
         """Catch up again and again until cancelled. While the store is away, what is known goes on counting."""

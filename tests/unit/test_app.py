@@ -16,10 +16,11 @@ from gateway.app import Gateway, build, url_of
 from gateway.auth.keys import generate_key
 from gateway.composition.blueprint import draw
 from gateway.composition.ports import open_ports
-from gateway.composition.state import build_hasher, open_users
+from gateway.composition.state import build_hasher, open_state, open_users
 from gateway.config.load import Document, loads
 from gateway.config.sections.listen import Listen, Tls
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
+from gateway.types import Revocation, RevokedKind
 from tests.certificates import write_pair
 
 CONFIGURATION = """\
@@ -119,6 +120,15 @@ async def test_nothing_of_it_goes_on_when_it_has_been_left(world: World, client:
     asked = len(world.backend.asked)
     await asyncio.sleep(0.05)
     assert len(world.backend.asked) == asked
+
+
+async def test_s58_what_is_over_is_forgotten_from_the_start(world: World) -> None:
+    over = Revocation(kind=RevokedKind.TOKEN, id="t1", expires_at=1)
+    async with open_state(world.document().config) as state:
+        await state.store.revoke(over)
+    async with world.gateway(), open_state(world.document().config) as state:
+        while (await state.store.revocations_since(0)).revocations:
+            await asyncio.sleep(0.01)
 
 
 async def test_servers_are_asked_how_they_are_from_the_start(world: World) -> None:

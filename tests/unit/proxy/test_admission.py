@@ -228,6 +228,15 @@ async def test_s45_forgotten_tokens_are_checked_again(world: World) -> None:
     assert await known(world, seen) is not first
 
 
+async def test_s57_a_log_out_during_the_look_up_counts(world: World) -> None:
+    unknown = world.admission.recognise(REQUIRED, world.bearer(), NOW)
+    assert isinstance(unknown, UnknownUser)
+    world.revocations.add(Revocation(kind=RevokedKind.SESSION, id="s1", expires_at=int(NOW) + 300))
+    with pytest.raises(Refused) as caught:
+        await world.admission.look_up(unknown)
+    assert caught.value.reason is Reason.TOKEN_REVOKED
+
+
 async def test_s57_what_a_user_had_up_to_a_moment_is_refused(world: World) -> None:
     old, new = world.bearer(iat=NOW - 60), world.bearer(iat=NOW - 10, jti="t2")
     await known(world, old)

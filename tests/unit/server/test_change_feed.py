@@ -258,3 +258,24 @@ async def test_s87_a_feed_that_no_longer_looks_is_not_current(world: World) -> N
     assert world.feed.staleness == 5
     world.now += 60
     assert not world.feed.is_current
+
+
+async def test_s57_a_log_out_is_heard_of_while_nobody_can_be_asked_about_users(world: World) -> None:
+    await world.feed.catch_up()
+    await world.directory.close()
+    await world.revoke("t1")
+    world.now += 5
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await world.feed.catch_up()
+    assert world.revocations.is_revoked(token("t1", None))
+    assert world.feed.staleness == 5
+
+
+async def test_a_changed_user_is_forgotten_while_the_store_is_away(world: World) -> None:
+    await world.feed.catch_up()
+    world.know("alice")
+    world.store.is_away = True
+    await world.other_directory.set_active("alice", is_active=False)
+    with pytest.raises(StoreUnavailable, match="busy"):
+        await world.feed.catch_up()
+    assert not world.knows("alice")
