@@ -1,36 +1,17 @@
-"""What the doctor tries, as tables, and how an answer is judged. Pure: nothing here sends or reads a clock."""
+"""How the doctor judges what it saw. Pure: nothing here sends or reads a clock."""
 
-import base64
 import email.utils
-import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
 from gateway.commands.doctor_wire import Reply
 
-# Placeholders of tutorials, frameworks and jwt.io; `gateway run` starts with none of them.
-COMMON_SECRETS: Final = (
-    "secret",
-    "changeme",
-    "password",
-    "test",
-    "key",
-    "jwt",
-    "jwt-secret",
-    "secretkey",
-    "secret-key",
-    "your-256-bit-secret",
-    "your-secret-key",
-    "a-string-secret-at-least-256-bits-long",
-    "django-insecure",
-    "please-change-this-secret-key-in-production",
-    "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
-)
 MOST_SKEW_SECONDS: Final = 30.0
 LEAST_CERTIFICATE_SECONDS: Final = 14 * 86400.0
+_PUT_OFF: Final = frozenset({429, 503})
 
 
 @unique
@@ -61,77 +42,6 @@ def skipped(check: str, detail: str) -> Verdict:
     return Verdict(check=check, result=Result.SKIPPED, detail=detail)
 
 
-def path_tricks(path: str, authority: str) -> Iterator[tuple[str, bytes]]:
-    """(what it is, target) for other spellings of `path` that some server takes for it."""
-    rest = path[1:]
-    tricks = {
-        "//": f"//{rest}",
-        "/./": f"/./{rest}",
-        "/../": f"/doctor/../{rest}",
-        "%2e": f"/%2e/{rest}",
-        "%2e%2e": f"/doctor/%2e%2e/{rest}",
-        "%252e": f"/doctor/%252e%252e/{rest}",
-        "%2f": f"/%2f{rest}",
-        "%5c": f"/%5c{rest}",
-        "backslash": f"/\\{rest}",
-        "semicolon": f"/;doctor/{rest}",
-        "path parameter": f"{path};doctor=1",
-        "escaped letter": f"/%{ord(rest[0]):02x}{rest[1:]}" if rest else "/%2e",
-        "absolute form": f"http://{authority}{path}",
-        "foreign absolute form": f"http://doctor.invalid{path}",
-        "fragment": f"{path}#doctor",
-        "%00": f"{path}%00",
-        "NUL": f"{path}\0",
-        "no slash": rest or "doctor",
-    }
-    for name, target in tricks.items():
-        yield name, target.encode("ascii")
-
-
-def identity_lines(name: str, value: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-    """(what it is, lines of a head) for the spellings under which an identity field was smuggled past some proxy."""
-    for spelling in dict.fromkeys((name, name.lower(), name.upper(), name.replace("-", "_"))):
-        yield spelling, (f"{spelling}: {value}".encode(),)
-    line = f"{name}: {value}".encode()
-    yield f"{name} twice", (line, line)
-    yield f"{name} with a blank", (f"{name} : {value}".encode(),)
-    yield f"{name} named by Connection", (f"Connection: {name}".encode(), line)
-    yield f"{name} folded", (b"X-Doctor: 1", b" " + line)
-    yield f"{name} behind a bare LF", (b"X-Doctor: 1\n" + line,)
-
-
-# Harmless however they are read: each is one request without consequences in either reading.
-SMUGGLING: Final[tuple[tuple[str, tuple[bytes, ...], bytes], ...]] = (
-    ("Content-Length and Transfer-Encoding", (b"Content-Length: 5", b"Transfer-Encoding: chunked"), b"0\r\n\r\n"),
-    ("two lengths", (b"Content-Length: 0", b"Content-Length: 1"), b"x"),
-    ("a signed length", (b"Content-Length: +0",), b""),
-    ("an unknown coding", (b"Transfer-Encoding: chunked, doctor",), b"0\r\n\r\n"),
-    ("a blank before the colon", (b"Transfer-Encoding : chunked",), b"0\r\n\r\n"),
-    ("a folded field", (b"Transfer-Encoding:", b" chunked"), b"0\r\n\r\n"),
-)
-
-
-def forged_token(header: Mapping[str, object], claims: Mapping[str, object], secret: str | None) -> str:
-    """A compact JWS signed with HMAC-SHA256, or with an empty signature."""
-    signed = b".".join(_base64url(json.dumps(part).encode()) for part in (header, claims))
-    signature = b"" if secret is None else hmac.digest(secret.encode(), signed, "sha256")
-    return (signed + b"." + _base64url(signature)).decode("ascii")
-
-
-def claims_of(token: str) -> dict[str, object] | None:
-    """What a token says, unverified; None when it cannot be read."""
-    parts = token.split(".")
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))
-    except (IndexError, ValueError):
-        return None
-    return claims if isinstance(claims, dict) else None
-
-
-def _base64url(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
 def gives_access(reply: Reply) -> bool:
     """Whether the server went along with who was asking; that it looked for the user says that it believed a token."""
     return 100 <= reply.status < 400 or b"user_not_found" in reply.body
@@ -153,13 +63,32 @@ def judge_missing_token(reply: Reply) -> Verdict:
 
 
 def judge_refusals(
-    check: str, replies: Sequence[tuple[str, Reply]], advice: str, *, believed: frozenset[int] = frozenset()
+    check: str,
+    replies: Sequence[tuple[str, Reply]],
+    advice: str,
+    *,
+    believed: frozenset[int] = frozenset(),
+    decoy: Reply | None = None,
 ) -> Verdict:
-    """`replies` are of attempts that must all come to nothing; `believed` are statuses that say they did not."""
-    through = [f"{name} ({reply.status})" for name, reply in replies if gives_access(reply) or reply.status in believed]
+    """`replies` are of attempts that must all come to nothing; `believed` are statuses that say they did not.
+
+    `decoy` is what a path gets that nobody has: whoever gets the same has got nothing that is guarded.
+    """
+    through = [
+        f"{name} ({reply.status})"
+        for name, reply in replies
+        if (gives_access(reply) or reply.status in believed) and not _is_same(reply, decoy)
+    ]
     if through:
         return finding(check, f"let through: {', '.join(through)}: {advice}")
-    return sound(check, f"{len(replies)} attempts, none let through")
+    put_off = sum(reply.status in _PUT_OFF for _, reply in replies)
+    if put_off:
+        return skipped(check, f"{put_off} of {len(replies)} attempts were put off (429 or 503): try again later")
+    return sound(check, f"{len(replies)} attempt{'s' * (len(replies) > 1)}, none let through")
+
+
+def _is_same(reply: Reply, decoy: Reply | None) -> bool:
+    return decoy is not None and (reply.status, reply.body) == (decoy.status, decoy.body)
 
 
 def judge_smuggling(replies: Sequence[tuple[str, Reply]]) -> Verdict:
@@ -185,28 +114,65 @@ def judge_echo(replies: Sequence[tuple[str, Reply]], marker: str) -> Verdict:
     return sound(check, f"{len(replies)} spellings, none arrived")
 
 
-def judge_admin(replies: Sequence[tuple[str, Reply]]) -> Verdict:
+def judge_admin(replies: Sequence[tuple[str, Reply]], decoy: Reply) -> Verdict:
+    """`decoy` as for `judge_refusals`."""
     check = "admin endpoints"
-    # A front end that answers every path answers in HTML.
+    # A front end that answers every path answers in HTML, and perhaps not twice the same.
     open_ones = [
         f"{path} ({reply.status})"
         for path, reply in replies
-        if 200 <= reply.status < 300 and not reply.field("content-type").startswith("text/html")
+        if 200 <= reply.status < 300
+        and not reply.field("content-type").startswith("text/html")
+        and not _is_same(reply, decoy)
     ]
     if open_ones:
         return finding(check, f"answer clients: {', '.join(open_ones)}: let no route or proxy lead there")
     return sound(check, "no answer where clients connect")
 
 
-def judge_backend(reply: Reply | None, url: str) -> Verdict:
+def judge_backends(replies: Sequence[tuple[str, Reply | None]]) -> Verdict:
+    """What each of them, by its URL, answered to a request past the gateway."""
     check = "backend around the gateway"
-    if reply is None:
-        return sound(check, f"{url} cannot be reached from here")
-    if reply.status in (401, 403):
-        return sound(check, f"{url} answers, but refused a made-up user with {reply.status}")
-    return finding(
-        check, f"{url} can be reached from here: any user can be made up there; bind it to the gateway's network alone"
-    )
+    open_ones = [url for url, reply in replies if reply is not None and reply.status not in (401, 403)]
+    if open_ones:
+        return finding(
+            check,
+            f"{', '.join(open_ones)} can be reached from here: any user can be made up there; "
+            "bind it to the gateway's network alone",
+        )
+    refusing = [url for url, reply in replies if reply is not None]
+    if refusing:
+        return sound(check, f"{', '.join(refusing)} can be reached from here, but refused a made-up user")
+    return sound(check, f"{', '.join(url for url, _ in replies)} cannot be reached from here")
+
+
+def judge_reflection(replies: Sequence[tuple[str, Reply]], marker: str) -> Verdict:
+    """`marker` is a host that the client made up for the proxy in front."""
+    check = "forwarded hosts"
+    shown = [
+        name
+        for name, reply in replies
+        if marker.encode() in reply.body or any(marker in value for _, value in reply.fields)
+    ]
+    if shown:
+        return finding(
+            check,
+            f"believed: {', '.join(shown)}: links and redirects lead where a stranger says; "
+            "let the outermost proxy set or remove these fields",
+        )
+    return sound(check, f"{len(replies)} attempts, none shown again")
+
+
+def judge_own_key(reply: Reply) -> Verdict:
+    """`reply` is to a token that has ended and was signed with the key of the file."""
+    check = "key of the running gateway"
+    if b"Token is expired" in reply.body:
+        return sound(check, "is that of the file")
+    if b"Token is invalid" in reply.body:
+        return finding(
+            check, "is not that of the file, whose tokens it does not take: reload it, or look for another one"
+        )
+    return skipped(check, f"a token of the file's key is answered {reply.status}, which does not tell")
 
 
 def judge_clock(reply: Reply, now: float) -> Verdict:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -140,16 +140,26 @@ def parse_reply(received: bytes) -> tuple[int, tuple[tuple[str, str], ...], byte
     return int(words[1]), tuple((name.lower(), value.strip()) for name, _, value in fields), body
 
 
+def unverified(place: Place) -> Place:
+    """The same place, whatever certificate it shows: a server with a bad one can be reached all the same."""
+    return place if place.tls is None else replace(place, tls=_lenient_context())
+
+
+def _lenient_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent over it that matters
+    return context
+
+
 def outdated_tls(place: Place) -> Place:
     """The same place, spoken to with TLS 1.1 at most; for asking whether it would."""
     import warnings
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent over it that matters
+    context = _lenient_context()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # outdated is what is asked about
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
-    return Place(host=place.host, port=place.port, path=place.path, tls=context)
+    return replace(place, tls=context)

@@ -1,23 +1,30 @@
 """`gateway doctor` against the real gateway, which is sound, and against deployments that are not."""
 
-import asyncio
-import base64
-import hmac
+import contextlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
+import yaml
 
-from tests.conformance.forging import token
+from gateway.auth.keys import generate_key
+from gateway.commands.doctor_checks import Result
+from gateway.commands.doctor_deployment import Deployment, Tokens
+from gateway.commands.doctor_examination import Examination
+from gateway.commands.doctor_wire import parse_place
+from tests.conformance.forging import NOW, token
 from tests.integration import processes
+from tests.integration.broken_gateway import GUARDED, access, broken_gateway
 from tests.integration.certificates import Authority
-from tests.integration.data_plane import Plane, running_plane
+from tests.integration.data_plane import ENVIRONMENT, Plane, running_plane
 from tests.integration.processes import Server
+from tests.integration.test_listener import installed
 
 ECHO = Path(__file__).with_name("echo_backend.py")
 
@@ -37,11 +44,14 @@ def plane(tmp_path_factory: pytest.TempPathFactory, backend: Server) -> Iterator
         yield running
 
 
-def examine(*arguments: str, stdin: str = "") -> tuple[int, dict[str, tuple[str, str]], str]:
+def examine(
+    *arguments: str | Path, stdin: str = "", environment: Mapping[str, str] = ENVIRONMENT
+) -> tuple[int, dict[str, tuple[str, str]], str]:
     """Exit code, check → (result, detail), standard error."""
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", "doctor", *arguments, "--json"], input=stdin, capture_output=True, text=True
-    )
+        [sys.executable, "-m", "gateway", "doctor", *arguments, "--json"],
+        input=stdin, capture_output=True, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
     verdicts = json.loads(done.stdout)["verdicts"] if done.stdout else []
     return done.returncode, {it["check"]: (it["result"], it["detail"]) for it in verdicts}, done.stderr
 
@@ -52,14 +62,31 @@ def findings(verdicts: dict[str, tuple[str, str]]) -> set[str]:
 
 def test_nothing_is_found_at_the_gateway(plane: Plane) -> None:
     unused = f"http://127.0.0.1:{processes.free_port()}/"
+    tokens = (token("access"), token("access", exp=NOW - 1), token("refresh"))
     code, verdicts, err = examine(
-        f"{plane.gateway.url}/required/here", "--token", "-", "--echo-path", "/echo/", "--backend", unused,
-        stdin=token("access").decode(),
+        f"{plane.gateway.url}/required/here", "--config", plane.gateway.log.with_name("gateway.yaml"),
+        "--token", "-", "--echo-path", "/echo/", "--backend", unused, stdin=b"\n".join(tokens).decode(),
     )  # fmt: skip
     assert (code, findings(verdicts), err) == (0, set(), ""), [*verdicts.items()]
     assert {check for check, (result, _) in verdicts.items() if result == "skipped"} == {
-        "admin port", "TLS", "certificate",
+        "public keys as secrets", "admin port", "TLS", "certificate",
     }  # fmt: skip
+    assert verdicts["key of the running gateway"] == ("ok", "is that of the file")
+    assert verdicts["tokens out of place"][1].startswith("13 attempts")
+    assert verdicts["unfit tokens"][1].startswith("6 attempts")
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_s30_nothing_is_found_where_keys_are_published(tmp_path: Path, algorithm: str) -> None:
+    tokens = {"algorithm": algorithm, "kid": "one", "further_keys": [{"signing_key": {"env": "GATEWAY_SIGNING_KEY"}}]}
+    environment = {**ENVIRONMENT, "KEY": generate_key(algorithm)}
+    with running_plane(tmp_path, environment=environment, tokens={"signing_key": {"env": "KEY"}, **tokens}) as plane:
+        code, verdicts, err = examine(
+            f"{plane.gateway.url}/required/here", "--config", tmp_path / "gateway.yaml", environment=environment
+        )
+    assert (code, findings(verdicts), err) == (0, set(), ""), [*verdicts.items()]
+    assert verdicts["public keys as secrets"][0] == "ok"
+    assert verdicts["unfit tokens"] == ("ok", "2 attempts, none let through")
 
 
 def test_the_backend_around_the_gateway_is_found(plane: Plane, backend: Server) -> None:
@@ -96,31 +123,163 @@ def test_nobody_there_is_a_sentence() -> None:
     assert err.startswith(f"gateway: http://127.0.0.1:{port}/: ")
 
 
-async def test_a_naive_proxy_with_a_weak_key(backend: Server) -> None:
-    """It checks tokens, with the key of every tutorial, and for a path as written; identity fields just pass."""
+FLAWS = {
+    "none": ("forged tokens", "alg None unsigned (200), alg NONE unsigned (200), alg nOnE unsigned (200)"),
+    "unsigned": ("forged tokens", "alg none unsigned (200)"),
+    "signature": ("forged tokens", "ES256 of zeros (200)"),
+    "weak key": ("forged tokens", "HS384 with the key 'changeme' (200)"),
+    "kid file": ("forged tokens", "kid '/dev/null' (200)"),
+    "kid query": ("forged tokens", "UNION SELECT"),
+    "jwk": ("forged tokens", "a jwk of its own (200)"),
+    "confusion": ("public keys as secrets", "HS512 with a public key as PEM (200)"),
+    "expired": ("unfit tokens", "expired (200)"),
+    "refresh": ("unfit tokens", "a refresh token (200)"),
+    "query": ("tokens out of place", "?access_token= (200)"),
+    "twice": ("tokens out of place", "twice (200)"),
+    "identity": ("identity fields", "X_User_Id (200)"),
+    "misleading": ("misleading fields", "X-Original-URL (200)"),
+    "health checks": ("misleading fields", "User-Agent kube-probe"),
+    "path": ("path tricks", "// (200), /./ (200), /../ (200)"),
+    "methods": ("other methods", "TRACE (200)"),
+    "upgrade": ("upgrades", "WebSocket (101), h2c (101)"),
+    "smuggling": ("request smuggling", "Content-Length and Transfer-Encoding (401)"),
+    "forwarded host": ("forwarded hosts", f"X-Forwarded-Host at {GUARDED}"),
+    "echo": ("spoofed identity at the backend", "X.User.Id"),
+    "metrics": ("admin endpoints", "/metrics (200)"),
+    "clock": ("clock", " s behind this machine's"),
+    "server": ("server field", '"gateway/1.2.3"'),
+    "cross-origin": ("cross-origin", "any web site"),
+    "log-in": ("log-in", "answered 200 to a user who cannot exist"),
+    "stored": ("log-in", "without Cache-Control: no-store"),
+}
+EXPECTED_BESIDE = {
+    # Whoever decides by the path as it stands shows everything else to everybody.
+    "path": {"other methods", "forwarded hosts", "admin endpoints"},
+    "misleading": {
+        "path tricks",
+        "other methods",
+        "forwarded hosts",
+        "spoofed identity at the backend",
+        "admin endpoints",
+    },
+    "echo": {"path tricks", "other methods", "forwarded hosts", "admin endpoints"},
+    "unsigned": {"unfit tokens"},
+}
 
-    async def serve(request: web.Request) -> web.Response:
-        origin = {"Access-Control-Allow-Origin": request.headers.get("Origin", "*")}
-        headers = {**origin, "Access-Control-Allow-Credentials": "true"}
-        signed, _, signature = request.headers.get("Authorization", "").rpartition(".")
-        expected = hmac.digest(b"your-256-bit-secret", signed.removeprefix("Bearer ").encode(), "sha256")
-        is_signed = signature == base64.urlsafe_b64encode(expected).decode().rstrip("=")
-        if request.raw_path.startswith("/orders") and "X_User_Id" not in request.headers and not is_signed:
-            return web.json_response({}, status=401, headers={**headers, "WWW-Authenticate": "Bearer"})
-        async with ClientSession() as session:
-            passed = {name: value for name, value in request.headers.items() if name.lower().startswith("x")}
-            async with session.get(backend.url + "/", headers=passed) as answer:
-                return web.Response(body=await answer.read(), headers=headers)
 
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", serve)
-    async with TestServer(application) as server:
-        url = str(server.make_url("/orders/"))
-        code, verdicts, _ = await asyncio.to_thread(examine, url, "--echo-path", "/echo")
+@pytest.mark.parametrize("flaw", FLAWS)
+async def test_one_flaw(flaw: str) -> None:
+    tokens = Tokens(access=access(), expired=access(exp=time.time() - 60), refresh=access(token_type="refresh"))
+    deployment = Deployment(jwks_path="/jwks.json", tokens=tokens)
+    async with broken_gateway(flaw) as url:
+        echo_path = "/echo/" if flaw in ("echo", "misleading") else None
+        verdicts = await Examination(parse_place(url + GUARDED, None), deployment, echo_path=echo_path).run()
+    check, detail = FLAWS[flaw]
+    found = {verdict.check: verdict.detail for verdict in verdicts if verdict.result is Result.FINDING}
+    assert detail in found.get(check, ""), verdicts
+    assert found.keys() - {check} <= EXPECTED_BESIDE.get(flaw, set()), found
+
+
+async def test_no_flaw() -> None:
+    """The broken gateway finds nothing where nothing is broken: what `test_one_flaw` sees is the flaw."""
+    async with broken_gateway("") as url:
+        verdicts = await Examination(parse_place(url + GUARDED, None), Deployment(), echo_path=None).run()
+    assert [verdict for verdict in verdicts if verdict.result is Result.FINDING] == []
+
+
+def changed_file(plane: Plane, **sections: Any) -> Path:
+    """The configuration of the running gateway with other sections, which it does not have."""
+    values = yaml.safe_load(plane.gateway.log.with_name("gateway.yaml").read_text())
+    folder = plane.gateway.log.parent / "changed"
+    folder.mkdir(exist_ok=True)
+    return processes.write_gateway_config(folder, {**values, **sections})
+
+
+def test_the_running_gateway_has_another_key(plane: Plane) -> None:
+    key = {"KEY": generate_key("HS256"), **ENVIRONMENT}
+    file = changed_file(plane, tokens={"signing_key": {"env": "KEY"}})
+    code, verdicts, _ = examine(f"{plane.gateway.url}/required/here", "--config", file, environment=key)
+    assert (code, findings(verdicts)) == (1, {"key of the running gateway"}), verdicts
+
+
+def test_a_weak_key_in_the_file(plane: Plane) -> None:
+    file = changed_file(plane, tokens={"signing_key": {"env": "KEY"}})
+    code, verdicts, _ = examine(
+        f"{plane.gateway.url}/required/here", "--config", file, environment={"KEY": "please-change-this-secret-key"}
+    )
+    assert (code, findings(verdicts)) == (1, {"keys of the file"}), verdicts
+    assert "tokens.signing_key: The signing key is a well-known" in verdicts["keys of the file"][1]
+
+
+def test_keys_that_cannot_be_read_here(plane: Plane) -> None:
+    file = changed_file(plane, tokens={"signing_key": {"env": "NOWHERE"}})
+    code, verdicts, _ = examine(f"{plane.gateway.url}/required/here", "--config", file)
+    assert (code, findings(verdicts), verdicts["keys of the file"][0]) == (0, set(), "skipped"), verdicts
+
+
+def test_a_route_of_the_file_that_is_open(plane: Plane) -> None:
+    file = changed_file(
+        plane, routes=[{"path": "/required", "upstream": "main"}, {"path": "/public", "upstream": "main"}]
+    )
+    code, verdicts, _ = examine(f"{plane.gateway.url}/required/here", "--config", file)
+    assert (code, findings(verdicts)) == (1, {"routes of the file"}), verdicts
+    assert "let through: /public (200)" in verdicts["routes of the file"][1]
+
+
+def test_admin_port_and_backend_of_the_file_that_answer_from_elsewhere(plane: Plane, backend: Server) -> None:
+    """0.0.0.0 is this machine by a name that the doctor does not take for it."""
+    admin = {"port": backend.port}  # whatever answers there
+    upstreams = {name: {"servers": [f"http://0.0.0.0:{backend.port}"]} for name in ("main", "echo")}
+    file = changed_file(plane, admin=admin, upstreams=upstreams)
+    code, verdicts, _ = examine(f"http://0.0.0.0:{plane.port}/required/here", "--config", file)
+    assert (code, findings(verdicts)) == (1, {"admin port", "backend around the gateway", "TLS"}), verdicts
+
+
+def test_a_configuration_that_is_refused(plane: Plane) -> None:
+    code, verdicts, err = examine(f"{plane.gateway.url}/", "--config", changed_file(plane, routes=[{"path": "x"}]))
+    assert (code, verdicts) == (78, {})
+    assert "routes[0]" in err
+
+
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
+events {{}}
+http {{
+    access_log off; server_tokens off;
+    client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+    uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+    server {{
+        listen 127.0.0.1:{port};
+        merge_slashes {merge_slashes};
+        location /required/ {{ proxy_pass http://127.0.0.1:{gateway}; }}
+        location /api/ {{ proxy_pass http://127.0.0.1:{gateway}; }}
+        location / {{ {others} }}
+    }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def nginx(plane: Plane, folder: Path, **settings: str) -> Iterator[str]:
+    port = processes.free_port()
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(port=port, gateway=plane.port, folder=folder, **settings))
+    with processes.running(
+        "nginx", [installed("nginx"), "-p", str(folder), "-c", str(config)], port=port, folder=folder
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_nginx_that_passes_other_spellings_around_the_gateway(plane: Plane, backend: Server, tmp_path: Path) -> None:
+    """Paths that are no location of their own go to the backend, which takes `//required` for `/required`."""
+    with nginx(plane, tmp_path, merge_slashes="off", others=f"proxy_pass {backend.url};") as url:
+        code, verdicts, _ = examine(f"{url}/required/here")
     assert code == 1
-    assert findings(verdicts) >= {
-        "forged tokens", "identity fields", "path tricks", "spoofed identity at the backend", "server field",
-        "cross-origin", "log-in",
-    }, verdicts  # fmt: skip
-    assert "the key 'your-256-bit-secret' (200)" in verdicts["forged tokens"][1]
-    assert "X_User_Id (200)" in verdicts["identity fields"][1]
+    assert "// (200)" in verdicts["path tricks"][1], verdicts
+
+
+def test_nginx_that_serves_all_other_paths_itself_is_sound(plane: Plane, tmp_path: Path) -> None:
+    """As in front of a single page: whatever path nobody has gets the page, which guards nothing."""
+    with nginx(plane, tmp_path, merge_slashes="off", others="return 200 page;") as url:
+        code, verdicts, _ = examine(f"{url}/required/here")
+    assert (code, findings(verdicts)) == (0, set()), verdicts

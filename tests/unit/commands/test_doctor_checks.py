@@ -4,11 +4,9 @@ import email.utils
 
 import pytest
 
-from gateway.auth.keys import KeyRefused, build_key
 from gateway.commands import doctor_checks as checks
 from gateway.commands.doctor_checks import Result, Verdict
 from gateway.commands.doctor_wire import Reply
-from gateway.types import Secret
 
 NOW = 1_700_000_000.0
 
@@ -26,6 +24,7 @@ def refusals(answer: Reply, **options: frozenset[int]) -> Verdict:
     return checks.judge_refusals("x", [("a", answer)], "advice", **options)
 
 
+NOBODY = reply(404)
 OK, FINDING, SKIPPED = Result.OK, Result.FINDING, Result.SKIPPED
 CREDENTIALS = {"access_control_allow_credentials": "true"}
 
@@ -42,6 +41,9 @@ CREDENTIALS = {"access_control_allow_credentials": "true"}
         (refusals(reply(403), believed=frozenset({403})), FINDING),
         (refusals(reply(302)), FINDING),
         (refusals(reply(401, b'{"code":"user_not_found"}')), FINDING),
+        (refusals(reply(429)), SKIPPED),
+        (checks.judge_refusals("x", [("a", reply(200, b"p"))], "y", decoy=reply(200, b"p")), OK),
+        (checks.judge_refusals("x", [("a", reply(200, b"q"))], "y", decoy=reply(200, b"p")), FINDING),
         (checks.judge_smuggling([("a", reply(400))]), OK),
         (checks.judge_smuggling([("a", reply(401, is_closed=True))]), OK),
         (checks.judge_smuggling([("a", reply(401))]), FINDING),
@@ -50,12 +52,19 @@ CREDENTIALS = {"access_control_allow_credentials": "true"}
         (checks.judge_echo([("a", reply(200, b"{}"))], "mark"), OK),
         (checks.judge_echo([("a", reply(200, b"x: mark"))], "mark"), FINDING),
         (checks.judge_echo([("a", reply(401))], "mark"), SKIPPED),
-        (checks.judge_admin([("/metrics", reply(404))]), OK),
-        (checks.judge_admin([("/metrics", reply(200, content_type="text/html; charset=utf-8"))]), OK),
-        (checks.judge_admin([("/metrics", reply(200, content_type="text/plain"))]), FINDING),
-        (checks.judge_backend(None, "http://b"), OK),
-        (checks.judge_backend(reply(403), "http://b"), OK),
-        (checks.judge_backend(reply(404), "http://b"), FINDING),
+        (checks.judge_admin([("/metrics", reply(404))], NOBODY), OK),
+        (checks.judge_admin([("/metrics", reply(200, content_type="text/html; charset=utf-8"))], NOBODY), OK),
+        (checks.judge_admin([("/metrics", reply(200, content_type="text/plain"))], NOBODY), FINDING),
+        (checks.judge_admin([("/metrics", reply(200, b"page"))], reply(200, b"page")), OK),
+        (checks.judge_backends([("http://b", None)]), OK),
+        (checks.judge_backends([("http://a", None), ("http://b", reply(403))]), OK),
+        (checks.judge_backends([("http://a", None), ("http://b", reply(404))]), FINDING),
+        (checks.judge_reflection([("a", reply(401, b"{}", location="/login"))], "mark"), OK),
+        (checks.judge_reflection([("a", reply(401, b"mark"))], "mark"), FINDING),
+        (checks.judge_reflection([("a", reply(302, location="https://mark/"))], "mark"), FINDING),
+        (checks.judge_own_key(reply(401, b"Token is expired")), OK),
+        (checks.judge_own_key(reply(401, b"Token is invalid")), FINDING),
+        (checks.judge_own_key(reply(403)), SKIPPED),
         (checks.judge_clock(reply(401, date=date(NOW + 29)), NOW), OK),
         (checks.judge_clock(reply(401, date=date(NOW + 31)), NOW), FINDING),
         (checks.judge_clock(reply(401, date=date(NOW - 31)), NOW), FINDING),
@@ -77,36 +86,3 @@ CREDENTIALS = {"access_control_allow_credentials": "true"}
 )
 def test_judgements(verdict: Verdict, result: Result) -> None:
     assert verdict.result is result, verdict
-
-
-@pytest.mark.parametrize("secret", checks.COMMON_SECRETS)
-def test_s31_no_key_that_is_tried_starts_a_gateway(secret: str) -> None:
-    with pytest.raises(KeyRefused):
-        build_key("HS256", Secret(secret), None)
-
-
-def test_a_forged_token_is_signed_as_pyjwt_signs() -> None:
-    import jwt
-
-    secret = checks.COMMON_SECRETS[-1]
-    forged = checks.forged_token({"alg": "HS256", "typ": "JWT"}, {"user_id": "1"}, secret)
-    assert jwt.decode(forged, secret, algorithms=["HS256"]) == {"user_id": "1"}
-    assert checks.claims_of(forged) == {"user_id": "1"}
-
-
-@pytest.mark.parametrize("token", ["", "a", "a.!.c", "a.W10.c"])
-def test_claims_that_cannot_be_read(token: str) -> None:
-    assert checks.claims_of(token) is None
-
-
-@pytest.mark.parametrize("path", ["/", "/api/orders/"])
-def test_no_trick_is_the_plain_path(path: str) -> None:
-    targets = [target for _, target in checks.path_tricks(path, "host:80")]
-    assert path.encode() not in targets
-    assert len(set(targets)) >= len(targets) - 1
-
-
-def test_spellings_of_a_field() -> None:
-    lines = [line for _, spelled in checks.identity_lines("X-User-Id", "1") for line in spelled]
-    for expected in (b"X-User-Id: 1", b"x-user-id: 1", b"X_User_Id: 1", b"X-User-Id : 1", b"Connection: X-User-Id"):
-        assert expected in lines

@@ -1,5 +1,6 @@
 """What is read of an answer, and which URLs can be examined."""
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.commands.doctor_wire import (
     outdated_tls,
     parse_place,
     parse_reply,
+    unverified,
 )
 from tests.integration.certificates import Authority
 
@@ -58,7 +60,7 @@ def test_a_place() -> None:
     assert (place.url, place.path, place.tls) == ("http://[::1]:80/orders", "/orders", None)
 
 
-async def test_the_certificate_is_judged_and_old_tls_refused(tmp_path: Path) -> None:
+async def test_the_certificate_is_judged_and_old_tls_is_noticed(tmp_path: Path) -> None:
     import asyncio
 
     authority = Authority(tmp_path, "authority")
@@ -75,6 +77,14 @@ async def test_the_certificate_is_judged_and_old_tls_refused(tmp_path: Path) -> 
         reply = await exchange(place, b"GET / HTTP/1.1\r\n\r\n")
         assert reply.status == 204
         assert reply.certificate_end is not None
+        assert (await exchange(unverified(parse_place(url, None)), b"GET / HTTP/1.1\r\n\r\n")).status == 204
         for refused in (parse_place(url, None), outdated_tls(place)):
             with pytest.raises(UnreachableError):
                 await exchange(refused, b"GET / HTTP/1.1\r\n\r\n")
+    context = authority.server_context("127.0.0.1")
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
+        old = parse_place(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/", None)
+        assert (await exchange(outdated_tls(old), b"GET / HTTP/1.1\r\n\r\n")).status == 204
