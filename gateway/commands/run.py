@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.composition.reloads import Reloads
     from gateway.config.model import Config
     from gateway.server.hangups import HangUps
+    from gateway.server.lifecycle import SignOfLife
 
 logger: Final = logging.getLogger("gateway")
 
@@ -63,6 +64,7 @@ def _serve(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") -> int
         on_serving=lambda: _announce(gateway.url, reloads.current.config, 1),
         on_stopping=lambda: tell(STOPPING),
         meanwhile=lambda: reloads.follow(hang_ups, gateway.reload),
+        sign_of_life=_sign_of_life(),
     )
 
 
@@ -70,11 +72,12 @@ def _supervise(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") ->
     from gateway.app import Gateway, url_of
     from gateway.composition.ports import open_ports
     from gateway.composition.reloads import WorkersOrders, obey
-    from gateway.server.lifecycle import run_until_signalled
+    from gateway.server.lifecycle import SignOfLife, run_until_signalled
     from gateway.server.service_manager import STOPPING, tell
     from gateway.server.supervisor import Post, Supervisor
 
     config, workers = reloads.current.config, metering.seats
+    sign_of_life = _sign_of_life()
 
     def work(post: Post) -> int:
         # Drawn before the fork and entered after it: each worker has its own loop, threads and database connection.
@@ -85,6 +88,7 @@ def _supervise(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") ->
             lifeline=post.lifeline,
             on_serving=post.tell_serving,
             meanwhile=lambda: obey(post.orders, gateway.reload, post.tell_obeyed),
+            sign_of_life=sign_of_life and SignOfLife(interval=sign_of_life.interval, tell=post.tell_alive),
         )
 
     seats = open_ports(config, seats=workers)
@@ -97,11 +101,20 @@ def _supervise(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") ->
         drain_seconds=lambda: sum(_drain_times(reloads.current.config)),
         orders=WorkersOrders(reloads),
         hang_ups=hang_ups,
+        sign_of_life=sign_of_life,
     ).run()
 
 
 def _drain_times(config: "Config") -> tuple[float, float]:
     return config.drain.delay, config.drain.timeout
+
+
+def _sign_of_life() -> "SignOfLife | None":
+    from gateway.server.lifecycle import SignOfLife
+    from gateway.server.service_manager import ALIVE, tell, watchdog_interval
+
+    interval = watchdog_interval()
+    return None if interval is None else SignOfLife(interval=interval, tell=lambda: tell(ALIVE))
 
 
 def _announce(url: str, config: "Config", workers: int) -> None:

@@ -25,6 +25,7 @@ from gateway.observability.log_output import set_level
 from gateway.observability.meters import ReloadMeter
 from gateway.server.hangups import HangUps
 from gateway.server.orders import next_order
+from gateway.server.service_manager import READY, REFUSED, reloading, tell
 
 logger: Final = logging.getLogger("gateway")
 
@@ -65,6 +66,14 @@ class Reloads:
 
         Without being asked, and where only certificates are watched, only these are read.
         """
+        tell(reloading(), self._environ)
+        blueprint = self._read(is_asked=is_asked)
+        if blueprint is not None and not is_asked and not changed_paths(self.current, blueprint):
+            tell(READY, self._environ)
+            return None
+        return blueprint
+
+    def _read(self, *, is_asked: bool) -> Blueprint | None:
         files = NamedFiles()
         try:
             if is_asked or self.current.config.reload.watch:
@@ -84,7 +93,7 @@ class Reloads:
             return None
         finally:
             self._seen = {**self._seen, **files.versions}
-        return blueprint if is_asked or changed_paths(self.current, blueprint) else None
+        return blueprint
 
     def keep(self, blueprint: Blueprint) -> None:
         """It is what counts from now on."""
@@ -94,6 +103,7 @@ class Reloads:
 
     def announce(self) -> None:
         """The gateway is what `current` says."""
+        tell(READY, self._environ)
         paths = changed_paths(self._announced, self.current)
         self._announced = self.current
         more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
@@ -108,6 +118,7 @@ class Reloads:
         self._count_failure()
 
     def _count_failure(self) -> None:
+        tell(REFUSED, self._environ)
         if self._meter is not None:
             self._meter.failed()
 

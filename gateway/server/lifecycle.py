@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -15,6 +16,14 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOfLife:
+    """`tell` is called every `interval` seconds by the loop itself: what it says is that the loop turns."""
+
+    interval: float
+    tell: Callable[[], None]
+
+
 def run_until_signalled(
     start: Callable[[], AbstractAsyncContextManager[Any]],
     *,
@@ -22,18 +31,28 @@ def run_until_signalled(
     on_serving: Callable[[], None] = lambda: None,
     on_stopping: Callable[[], None] = lambda: None,
     meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    sign_of_life: SignOfLife | None = None,
 ) -> int:
     """Enter the context that `start` makes, wait for SIGINT or SIGTERM, leave it; gives the exit code 0.
 
     The end of `lifeline`, a descriptor, means the same as a signal; `on_serving` is called when the context has been
     entered, `on_stopping` when it is about to be left. `meanwhile` runs in between; its end before
-    that, and what it raises, is the end. A second signal while leaving ends the process at once. Raises whatever
-    entering raises.
+    that, and what it raises, is the end. `sign_of_life` is given from serving on until the context has been left. A
+    second signal while leaving ends the process at once. Raises whatever entering raises.
     """
     gc.set_threshold(*_GC_THRESHOLDS)
     gc.enable()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(start, lifeline, on_serving, on_stopping, meanwhile))
+        runner.run(
+            _serve(
+                start,
+                lifeline=lifeline,
+                on_serving=on_serving,
+                on_stopping=on_stopping,
+                meanwhile=meanwhile,
+                sign_of_life=sign_of_life,
+            )
+        )
     return 0
 
 
@@ -47,10 +66,12 @@ def end_by_signal(number: int) -> NoReturn:
 
 async def _serve(
     start: Callable[[], AbstractAsyncContextManager[Any]],
+    *,
     lifeline: int | None,
     on_serving: Callable[[], None],
     on_stopping: Callable[[], None],
     meanwhile: Callable[[], Coroutine[Any, Any, None]] | None,
+    sign_of_life: SignOfLife | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -76,8 +97,15 @@ async def _serve(
         gc.collect()
         gc.freeze()
         on_serving()
+        if sign_of_life is not None:
+            _give(sign_of_life, loop)
         await _first_of(stopping.wait(), *([] if meanwhile is None else [meanwhile()]))
         on_stopping()
+
+
+def _give(sign: SignOfLife, loop: asyncio.AbstractEventLoop) -> None:
+    sign.tell()
+    loop.call_later(sign.interval, _give, sign, loop)
 
 
 async def _first_of(*works: Coroutine[Any, Any, object]) -> None:

@@ -16,6 +16,9 @@ What is to change comes through a third way, `orders`: the supervisor has read a
 the same again, whatever becomes of the files in the meantime, and those that start later are so by the fork. A worker
 says by a byte that it has carried an order out; one that cannot dies, and the next one starts with it.
 
+A service manager that wants signs of life gets them from the supervisor, which wants them of the workers in turn: bytes
+of the status pipe, written by their loops. A worker that gives none is killed and replaced, the others serve on.
+
 The first worker starts alone. If it cannot serve, nor can the others: its reason is printed once and its exit code is
 the supervisor's. From then on a worker that dies is replaced, at once or, when it died young, after a growing pause in
 which its socket is closed, so that clients reach the others.
@@ -36,7 +39,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from gateway.server.hangups import HangUps
-from gateway.server.lifecycle import STOP_SIGNALS, end_by_signal
+from gateway.server.lifecycle import STOP_SIGNALS, SignOfLife, end_by_signal
 from gateway.server.orders import Dispatch, Orders
 from gateway.server.sockets import Ports, stop_listening
 
@@ -47,6 +50,8 @@ _FIRST_PAUSE: Final = 0.5
 _DOUBLINGS: Final = 5
 _SERVES: Final = b"+"
 _OBEYED: Final = b"!"
+_ALIVE: Final = b"."
+_MOST_UNHEARD: Final = 2  # looks: whoever gives a sign between any two of them may just miss one
 _SIGNALS: Final = (*STOP_SIGNALS, signal.SIGHUP)
 _SIGNAL_SECONDS: Final = 0.2
 _KILL_AFTER: Final = 5.0  # beyond the time to drain; a worker that is still there hangs
@@ -55,7 +60,7 @@ _KILL_AFTER: Final = 5.0  # beyond the time to drain; a worker that is still the
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
     """What a worker is given: its seat (from 0) and ports, the lifeline's end to watch, where orders come, and whom to
-    tell that it serves and that it has carried one out."""
+    tell that it serves, that it has carried one out, and that it is alive."""
 
     seat: int
     ports: Ports
@@ -63,11 +68,13 @@ class Post:
     orders: socket.socket
     tell_serving: Callable[[], None]
     tell_obeyed: Callable[[], None]
+    tell_alive: Callable[[], None]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Seat:
-    """One of the N places. `starts_at` counts while `pid` is 0: infinity before the first worker serves."""
+    """One of the N places. `starts_at` counts while `pid` is 0: infinity before the first worker serves. `unheard` are
+    the looks since the last sign of life: minus infinity before the first one."""
 
     number: int
     ports: Ports
@@ -76,6 +83,7 @@ class _Seat:
     status: int = -1
     started_at: float = 0.0
     early_deaths: int = 0
+    unheard: float = float("-inf")
 
 
 def restart_pause(early_deaths: int) -> float:
@@ -88,6 +96,7 @@ class Supervisor:
 
     `on_serving` is called once, when the first one serves, `on_stopping` when all are told to end. `drain_seconds`
     tells how long a worker may take to end. `hang_ups` are those that have come before, too.
+    `sign_of_life` is wanted of the supervisor, and at the same interval of each worker that serves.
     """
 
     def __init__(
@@ -100,12 +109,15 @@ class Supervisor:
         drain_seconds: Callable[[], float],
         orders: Orders,
         hang_ups: HangUps,
+        sign_of_life: SignOfLife | None,
     ) -> None:
         self._work = work
         self._on_serving = on_serving
         self._on_stopping = on_stopping
         self._drain_seconds = drain_seconds
         self._dispatch = Dispatch(orders, hang_ups.take)
+        self._sign_of_life = sign_of_life
+        self._next_sign_at = float("inf")
         self._seats = [
             _Seat(number=number, ports=ports, starts_at=0.0 if number == 1 else float("inf"))
             for number, ports in enumerate(seats, start=1)
@@ -131,6 +143,7 @@ class Supervisor:
                     for key, _ in self._selector.select(self._until_next()):
                         key.data()
                     self._kill_overdue()
+                    self._watch()
                     self._dispatch.look()
             finally:
                 self._close()
@@ -141,7 +154,7 @@ class Supervisor:
 
     def _until_next(self) -> float | None:
         waiting = () if self._is_stopping else (seat for seat in self._seats if not seat.pid)
-        times = [self._kill_at, self._dispatch.next_look, *(seat.starts_at for seat in waiting)]
+        times = [self._kill_at, self._dispatch.next_look, self._next_sign_at, *(seat.starts_at for seat in waiting)]
         soonest = min(times)
         return None if soonest == float("inf") else max(0.0, soonest - time.monotonic())
 
@@ -171,7 +184,7 @@ class Supervisor:
             line.close()
             self._on_death(seat, 0, os.EX_OSERR)
             return
-        seat.pid, seat.status = pid, status
+        seat.pid, seat.status, seat.unheard = pid, status, float("-inf")
         self._dispatch.add(pid, line)
         self._selector.register(status, selectors.EVENT_READ, lambda: self._on_status(seat))
 
@@ -195,6 +208,7 @@ class Supervisor:
                 orders=line_end,
                 tell_serving=lambda: _tell(status_end, _SERVES),
                 tell_obeyed=lambda: _tell(status_end, _OBEYED),
+                tell_alive=lambda: _tell(status_end, _ALIVE),
             )
             code = self._work(post)
             sys.stdout.flush()
@@ -219,6 +233,7 @@ class Supervisor:
     def _on_status(self, seat: _Seat) -> None:
         said = os.read(seat.status, 16)
         if said:
+            seat.unheard = 0
             self._dispatch.on_obeyed(seat.pid, said.count(_OBEYED))
             if _SERVES in said:
                 self._on_served(seat)
@@ -236,6 +251,7 @@ class Supervisor:
             self._has_served = True
             self._on_serving()
             self._dispatch.start()
+            self._next_sign_at = float("inf") if self._sign_of_life is None else 0.0
             for other in self._seats:
                 other.starts_at = 0.0
 
@@ -265,6 +281,19 @@ class Supervisor:
         seat.starts_at = now + pause
         level = logging.ERROR if code else logging.INFO  # 0: it was told to end, by a signal of its own
         logger.log(level, "worker_died worker=%d pid=%d exit=%s restart_in=%gs", seat.number, pid, how, pause)
+
+    def _watch(self) -> None:
+        """Counted in looks and not in seconds: whoever was stopped together with the supervisor has missed none."""
+        now = time.monotonic()
+        if self._sign_of_life is None or now < self._next_sign_at:
+            return
+        self._sign_of_life.tell()
+        self._next_sign_at = now + self._sign_of_life.interval
+        for seat in self._seats:
+            seat.unheard += 1
+            if seat.pid and seat.unheard > _MOST_UNHEARD:
+                self._kill_hanging(seat)
+                seat.unheard = float("-inf")
 
     # The end
 
@@ -310,8 +339,11 @@ class Supervisor:
         self._kill_at = float("inf")
         for seat in self._seats:
             if seat.pid:
-                logger.error("worker_hangs worker=%d pid=%d", seat.number, seat.pid)
-                os.kill(seat.pid, signal.SIGKILL)
+                self._kill_hanging(seat)
+
+    def _kill_hanging(self, seat: _Seat) -> None:
+        logger.error("worker_hangs worker=%d pid=%d", seat.number, seat.pid)
+        os.kill(seat.pid, signal.SIGKILL)
 
     @contextlib.contextmanager
     def _signals_as_bytes(self) -> Iterator[None]:

@@ -132,3 +132,26 @@ def test_what_runs_meanwhile_ends_before_it_is_left() -> None:
 def test_what_it_raises_is_the_end() -> None:
     with script(MEANWHILE.replace("BODY", "raise LookupError('a defect')")) as process:
         assert process.end() == (0, ["serving", "meanwhile", "over", "a defect"])
+
+
+ALIVE = """
+import asyncio, contextlib
+from gateway.server.lifecycle import SignOfLife, run_until_signalled
+
+@contextlib.asynccontextmanager
+async def served():
+    yield
+    print("leaving", flush=True)
+    await asyncio.sleep(60)
+
+sign = SignOfLife(interval=0.01, tell=lambda: print("alive", flush=True))
+run_until_signalled(served, on_serving=lambda: print("serving", flush=True), sign_of_life=sign)
+"""
+
+
+def test_it_says_that_its_loop_turns_also_while_it_drains() -> None:
+    with script(ALIVE) as process:
+        assert [process.line() for _ in range(4)] == ["serving", "alive", "alive", "alive"]
+        process.signal(signal.SIGTERM)
+        process.line_with("leaving")
+        assert [process.line() for _ in range(3)] == ["alive", "alive", "alive"]

@@ -4,12 +4,13 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.server.service_manager import READY, STOPPING, tell
+from gateway.server.service_manager import ALIVE, READY, STOPPING, reloading, tell, watchdog_interval
 
 
 @contextlib.contextmanager
@@ -45,3 +46,40 @@ def test_a_manager_that_is_gone_stops_nobody(tmp_path: Path, caplog: pytest.LogC
     assert [record.getMessage() for record in caplog.records] == [
         "service_manager_unreachable No such file or directory"
     ]
+
+
+def test_a_sign_of_life_does_not_wait_for_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    address = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+    with manager(address["NOTIFY_SOCKET"]):
+        before = time.monotonic()
+        while not caplog.records:
+            tell(ALIVE, address)
+        took = time.monotonic() - before
+        assert caplog.messages == ["service_manager_unreachable Resource temporarily unavailable"]
+        caplog.clear()
+        before = time.monotonic()
+        tell(READY, address)  # this one is worth a second
+    assert time.monotonic() - before > took
+    assert len(caplog.records) == 1
+
+
+def test_the_time_of_a_reload_is_the_managers_clock() -> None:
+    before = time.monotonic_ns() // 1000
+    lines = reloading().splitlines()
+    assert lines[0] == b"RELOADING=1"
+    assert before <= int(lines[1].removeprefix(b"MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 15.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 15.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_how_often_it_wants_a_sign_of_life(environ: dict[str, str], seconds: float | None) -> None:
+    assert watchdog_interval(environ) == seconds

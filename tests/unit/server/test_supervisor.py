@@ -48,6 +48,7 @@ code = supervisor.Supervisor(
     drain_seconds=lambda: 0.1,
     orders=NoOrders(),
     hang_ups=HangUps(),
+    sign_of_life=None,
 ).run()
 print("code", code, flush=True)
 """
@@ -239,3 +240,41 @@ def test_children_that_the_kernel_was_told_to_ignore_are_waited_for_all_the_same
         process.line_with("serves 2")
         process.signal(signal.SIGTERM)
         assert process.end()[1][-1] == "code 0"
+
+
+WATCHED = "import select\nfrom gateway.server.lifecycle import SignOfLife\n" + supervised(
+    PATIENT[0],
+    "while not select.select([post.lifeline], [], [], 0.02)[0]: post.tell_alive()",
+    "return 0",
+).replace("sign_of_life=None", "sign_of_life=SignOfLife(interval=0.2, tell=lambda: print('alive', flush=True))")
+
+
+def test_a_worker_that_gives_no_sign_of_life_is_replaced() -> None:
+    with script(WATCHED) as process:
+        first, second = pids(process)
+        process.line_with("alive")
+        os.kill(second, signal.SIGSTOP)
+        assert f"worker=2 pid={second}" in process.line_with("worker_hangs")
+        assert "exit=SIGKILL" in process.line_with("worker_died")
+        process.line_with("serves 2")
+        process.line_with("alive")
+        os.kill(first, 0)
+        process.signal(signal.SIGTERM)
+        _, lines = process.end()
+    assert lines[-1] == "code 0"
+    assert not any("worker_hangs" in line for line in lines)
+
+
+def test_workers_that_were_stopped_together_with_the_supervisor_live_on() -> None:
+    """A container that is paused, a machine that sleeps: nobody hangs."""
+    with script(WATCHED, process_group=0) as process:
+        pids(process)
+        process.line_with("alive")
+        os.killpg(process.pid, signal.SIGSTOP)
+        time.sleep(1)  # five times the interval
+        os.killpg(process.pid, signal.SIGCONT)
+        for _ in range(5):
+            process.line_with("alive")
+        process.signal(signal.SIGTERM)
+        _, lines = process.end()
+    assert lines[-1] == "code 0"
