@@ -7,6 +7,7 @@ import argon2
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.low_level import error_to_str
 
+from gateway.auth.pbkdf2 import Pbkdf2Hash, burn
 from gateway.errors import GatewayError, Reason, Refused, UsageError
 
 MAX_PASSWORD_BYTES: Final = 4096
@@ -19,10 +20,13 @@ _EXHAUSTED: Final = frozenset({error_to_str(-22), error_to_str(-33)})
 class PasswordHasher:
     """argon2id at one cost. Blocking (about 20 ms at the default cost) and thread-safe; the C code releases the GIL.
 
-    `memory_cost` is in bytes, taken in whole KiB. Raises `GatewayError` when argon2 cannot hash at that cost.
+    `memory_cost` is in bytes, taken in whole KiB. `pbkdf2_iterations` is the most that a hash of Django's may have to
+    be read, 0 for none: every failure costs as many as well, so that it tells nothing of what is stored of a user.
+    Raises `GatewayError` when argon2 cannot hash at that cost.
     """
 
-    def __init__(self, *, time_cost: int, memory_cost: int, parallelism: int) -> None:
+    def __init__(self, *, time_cost: int, memory_cost: int, parallelism: int, pbkdf2_iterations: int = 0) -> None:
+        self._pbkdf2_iterations = pbkdf2_iterations
         self._argon2 = argon2.PasswordHasher(
             time_cost=time_cost, memory_cost=memory_cost // 1024, parallelism=parallelism
         )
@@ -52,13 +56,26 @@ class PasswordHasher:
     def verify(self, encoded: str | None, password: str) -> bool:
         """Whether `password` is the one that `encoded` was made of, exactly as received: not stripped, not cut.
 
-        No hash (None: no such user) and one that argon2 cannot read are False after the same work on a dummy. A
-        password that `hash` refuses is False at once: that takes no notice of `encoded`, so it tells nothing about the
-        user. Raises `Refused` (OVERLOADED) when there is not enough memory now: cannot tell is not False.
+        No hash (None: no such user) and one that cannot be read are False after the same work on a dummy. A password
+        that `hash` refuses is False at once: that takes no notice of `encoded`, so it tells nothing about the user.
+        Raises `Refused` (OVERLOADED) when there is not enough memory now: cannot tell is not False.
         """
         secret = _secret_bytes(password)
         if secret is None:
             return False
+        pbkdf2 = None if encoded is None or not self._pbkdf2_iterations else Pbkdf2Hash.parse(encoded)
+        if pbkdf2 is not None and pbkdf2.iterations <= self._pbkdf2_iterations:
+            if pbkdf2.is_of(secret):
+                return True
+            self._burn(secret)
+            burn(secret, self._pbkdf2_iterations - pbkdf2.iterations)
+            return False
+        is_right = self._verify_argon2(encoded, secret)
+        if not is_right:
+            burn(secret, self._pbkdf2_iterations)
+        return is_right
+
+    def _verify_argon2(self, encoded: str | None, secret: bytes) -> bool:
         if encoded is not None:
             try:
                 return self._argon2.verify(encoded, secret)

@@ -4,6 +4,7 @@ import argparse
 import os
 import stat
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.commands.declaring import Commands, add_config_argument, declare_command
@@ -29,7 +30,8 @@ _IMPORT: Final = f"""\
 {_FORM}
 
 All are imported or nobody, beside the users who are there; what is wrong is told line by line. Hashes are argon2's, as
-gateway user export and Django's Argon2PasswordHasher write them, or "!": no password.
+gateway user export and Django's Argon2PasswordHasher write them, or, with users.pbkdf2_iterations, pbkdf2_sha256$ of
+Django's, or "!": no password.
 
 example:
   gateway user import --config new.yaml < users.jsonl"""
@@ -84,10 +86,11 @@ def _import(arguments: argparse.Namespace) -> int:
     if sys.stdin.isatty():
         raise UsageError("Users are read from standard input: < users.jsonl")
     lines = sys.stdin.buffer.readlines()
+    to_store = partial(stored_hash, pbkdf2_iterations=config.users.pbkdf2_iterations or 0)
 
     async def add_all() -> int:
         async with open_users(config) as directory:
-            dump = read(lines, present=await directory.all_users(), stored_hash=stored_hash)
+            dump = read(lines, present=await directory.all_users(), stored_hash=to_store)
             await directory.add_all(dump)
             return len(dump.accounts)
 

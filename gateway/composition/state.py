@@ -127,7 +127,12 @@ async def glance_at_state(config: Config) -> AsyncIterator[State]:
 def build_hasher(config: Config) -> PasswordHasher:
     """What hashes and checks passwords."""
     argon2 = config.users.argon2
-    return PasswordHasher(time_cost=argon2.time_cost, memory_cost=argon2.memory_cost, parallelism=argon2.parallelism)
+    return PasswordHasher(
+        time_cost=argon2.time_cost,
+        memory_cost=argon2.memory_cost,
+        parallelism=argon2.parallelism,
+        pbkdf2_iterations=config.users.pbkdf2_iterations or 0,
+    )
 
 
 class _Places:

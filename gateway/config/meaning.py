@@ -77,6 +77,7 @@ _SAYS_NOTHING: Final = (
     "bearer.realm",
     "users.argon2",
     "users.hash_",
+    "users.pbkdf2_iterations",
     "admin.port",
     "limits",
     "drain",

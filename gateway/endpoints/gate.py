@@ -98,8 +98,10 @@ class PasswordGate:
             await self._hashing.verify(None, "")
             raise Refused(Reason.WRONG_CREDENTIALS)
         account = await self._directory.find_by_login(login)
-        is_right = await self._hashing.verify(account.password_hash if account else None, password)
-        if account is None or not is_right or not account.user.is_active:
+        is_active = account is not None and account.user.is_active
+        # Not the hash of somebody who is disabled: a right password may cost less than all that fail.
+        is_right = await self._hashing.verify(account.password_hash if account and is_active else None, password)
+        if account is None or not is_right:
             raise Refused(Reason.WRONG_CREDENTIALS)
         return account
 

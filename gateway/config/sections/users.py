@@ -40,6 +40,14 @@ class Users:
         default=None, metadata=doc("postgresql://: a database for any number of gateways. This or `sqlite`.")
     )
     argon2: Argon2 = field(default_factory=Argon2, metadata=doc("Cost of a password hash."))
+    pbkdf2_iterations: int | None = field(
+        default=None,
+        metadata=doc(
+            "The most iterations of imported hashes of Django's, which are read then; log-ins that fail cost as many.",
+            minimum=1,
+            maximum=10_000_000,
+        ),
+    )
     hash_workers: int = field(
         default=2, metadata=doc("Password hashes computed at the same time.", minimum=1, maximum=256)
     )

@@ -4,6 +4,7 @@ import time
 import argon2
 import pytest
 from argon2.exceptions import HashingError, VerificationError
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +114,32 @@ def test_s47_unknown_users_take_as_long_as_wrong_passwords() -> None:
     encoded = hasher.hash("right")
 
     samples: dict[str | None, list[float]] = {encoded: [], None: [], "!": []}
+    for _ in range(15):
+        for stored, times in samples.items():
+            started = time.thread_time()
+            hasher.verify(stored, "wrong")
+            times.append(time.thread_time() - started)
+    medians = [statistics.median(times) for times in samples.values()]
+    assert max(medians) < 1.6 * min(medians)
+
+
+def test_s48_djangos_hashes_verify_up_to_the_configured_iterations() -> None:
+    hasher = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1, pbkdf2_iterations=1000)
+    fits, exceeds = (PBKDF2PasswordHasher().encode("secret", "salt", iterations) for iterations in (1000, 1001))
+    assert hasher.verify(fits, "secret")
+    assert not hasher.verify(fits, "Secret")
+    assert not hasher.verify(fits, "secret\0")
+    assert not hasher.verify(exceeds, "secret")
+    assert not CHEAP.verify(fits, "secret")
+    assert hasher.needs_rehash(fits)
+    assert hasher.verify(hasher.hash("secret"), "secret")
+
+
+def test_s47_every_failure_takes_as_long_whatever_hash_a_user_has() -> None:
+    most = 20_000
+    hasher = PasswordHasher(time_cost=1, memory_cost=4 * MIB, parallelism=1, pbkdf2_iterations=most)
+    django = [PBKDF2PasswordHasher().encode("right", "salt", iterations) for iterations in (most, most // 10, most + 1)]
+    samples: dict[str | None, list[float]] = {encoded: [] for encoded in (hasher.hash("right"), None, "!", *django)}
     for _ in range(15):
         for stored, times in samples.items():
             started = time.thread_time()

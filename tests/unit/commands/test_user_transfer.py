@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from tests.postgres_server import PostgresServer
 from tests.unit.commands.conftest import Terminal
@@ -110,3 +111,18 @@ def test_import_does_not_wait_for_somebody_to_type(
     code, _, err = run("user", "import", "--config", config_file)
     assert code == 1
     assert "standard input" in err
+
+
+def test_users_of_django_are_imported_with_their_passwords(config_file: Path, run: Run, give_stdin: GiveStdin) -> None:
+    encoded = PBKDF2PasswordHasher().encode("wonderland", "salt", 1000)
+    line = json.dumps({"id": 7, "username": "alice", "email": "a@example.org", "password_hash": encoded}).encode()
+    give_stdin(line)
+    code, _, err = run("user", "import", "--config", config_file)
+    assert code == 1
+    assert "set users.pbkdf2_iterations to the most that there are, at least 1000." in err
+    assert encoded not in err
+    text = config_file.read_text()
+    config_file.write_text(text.replace("users: {", "users: {pbkdf2_iterations: 1000, "))
+    give_stdin(line)
+    assert run("user", "import", "--config", config_file) == (0, "Imported 1 user.\n", "")
+    assert run("user", "list", "--config", config_file)[1] == "7\talice\ta@example.org\t\tactive\n"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jwt
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from gateway.auth.passwords import PasswordHasher
 from gateway.auth.throttle import GuessingPolicy
@@ -86,17 +87,23 @@ def test_s47_an_unusable_hash_is_a_wrong_password(make_plane: Callable[..., Plan
     assert (answer.status, answer.content) == (401, WRONG)
 
 
+@pytest.mark.parametrize("has_django", [False, True], ids=["argon2", "pbkdf2"])
 @pytest.mark.parametrize("guessing", [None, generous_policy()], ids=["uncounted", "counted"])
-def test_s47_failures_take_about_as_long(make_plane: Callable[..., Plane], guessing: GuessingPolicy | None) -> None:
+def test_s47_failures_take_about_as_long(
+    make_plane: Callable[..., Plane], guessing: GuessingPolicy | None, has_django: bool
+) -> None:
     """A way without a hash takes a tenth of the time, one with two hashes twice as long.
 
     Medians of processor time, the cases in turns: what else the machine does falls on all of them alike.
     """
     plane = make_plane(guessing=guessing)
-    hasher = PasswordHasher(time_cost=4, memory_cost=4 * 1024 * 1024, parallelism=1)
+    iterations = 20_000 if has_django else 0
+    hasher = PasswordHasher(time_cost=4, memory_cost=4 * 1024 * 1024, parallelism=1, pbkdf2_iterations=iterations)
     plane.hashing._hasher = hasher
     for name in ("alice", "mallory"):
-        plane.run(plane.directory.set_password_hash(name, hasher.hash(f"{name}-pass-1")))
+        password = f"{name}-pass-1"
+        encoded = PBKDF2PasswordHasher().encode(password, "salt", iterations) if has_django else hasher.hash(password)
+        plane.run(plane.directory.set_password_hash(name, encoded))
     cases = {
         "wrong password": ("alice", "wrong"),
         "unknown": ("nobody", "wrong"),
@@ -270,6 +277,18 @@ def test_a_weak_hash_is_replaced_at_log_in(make_plane: Callable[..., Plane]) -> 
     assert stored != weak
     assert not plane.hasher.needs_rehash(stored)
     assert plane.ask("", {"username": "bob", "password": "bob-pass-1"}).status == 200
+
+
+def test_djangos_hash_becomes_ours_at_log_in(make_plane: Callable[..., Plane]) -> None:
+    plane = make_plane()
+    plane.hashing._hasher = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1, pbkdf2_iterations=1000)
+    plane.run(plane.directory.set_password_hash("bob", PBKDF2PasswordHasher().encode("bob-pass-1", "salt", 1000)))
+    assert plane.ask("", {"username": "bob", "password": "wrong"}).status == 401
+    for _ in range(2):
+        assert plane.ask("", {"username": "bob", "password": "bob-pass-1"}).status == 200
+        account = plane.run(plane.directory.find_by_login("bob"))
+        assert account is not None
+        assert account.password_hash.startswith("$argon2id$")
 
 
 def test_a_rehash_that_cannot_be_stored_does_not_stop_the_log_in(
