@@ -9,7 +9,7 @@ from typing import Final
 
 import gateway
 from gateway.commands import check, demo, diff, doctor, explain, healthcheck, key, run, schema, session, token, user
-from gateway.commands.outcome import exit_code_of
+from gateway.commands.outcome import exit_code_of, make_output_safe
 
 _EXAMPLES: Final = """\
 examples:
@@ -23,6 +23,7 @@ gateway COMMAND --help shows the arguments and examples of each."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` (the process's own without) names; the exit code."""
+    make_output_safe()
     arguments = build_parser().parse_args(argv)
     return exit_code_of(lambda: arguments.execute(arguments))
 

@@ -5,9 +5,11 @@ its own; EX_CONFIG of sysexits.h), 130 interrupted, 141 the reader of our output
 SIGINT and SIGPIPE).
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from gateway.errors import ANSWERS, ConfigError, GatewayError, Refused
@@ -16,6 +18,26 @@ EXIT_FAILURE: Final = 1
 EXIT_CONFIG: Final = 78
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
+
+_STANDARD_ERROR: Final = 2
+
+
+def make_output_safe() -> None:
+    """See to it that whatever a command prints can be printed, and that no file gets the number of a standard stream.
+
+    A stream that whoever started us has closed (`>&-`) leads nowhere from now on. What the encoding of a terminal does
+    not know, or a name out of argv that is no UTF-8, is escaped.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (for as long as the process lives)
+            setattr(sys, name, nowhere)
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def exit_code_of(command: Callable[[], int]) -> int:

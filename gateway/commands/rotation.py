@@ -56,10 +56,14 @@ def _require_kid(kid: str) -> None:
 def _write_secret(path: Path, text: str) -> None:
     """Into a file that did not exist and is its owner's alone from its first moment. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text.rstrip("\n") + "\n")
-        file.flush()
-        os.fsync(descriptor)  # the next step may destroy the only other key
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text.rstrip("\n") + "\n")
+            file.flush()
+            os.fsync(descriptor)  # the next step may destroy the only other key
+    except OSError:
+        path.unlink()  # a part of a key, which would stand in the way of the next try
+        raise
 
 
 def _seen_from(folder: Path, path: Path) -> str:

@@ -151,11 +151,11 @@ async def _named_by(arguments: argparse.Namespace, config: "Config", state: "Sta
         return Revocation(kind=RevokedKind.SESSION, id=session.id, expires_at=expires_at), what
     expires_at = forgotten_at(longest, now + _FOREIGN_LIFETIME)
     if arguments.token_id is not None:
-        what = f"the token {arguments.token_id}"
+        what = f"the token {printable(arguments.token_id)}"
         return Revocation(kind=RevokedKind.TOKEN, id=arguments.token_id, expires_at=expires_at), what
     user_id = await _user_id(arguments, config)
     kind = RevokedKind.EVERYTHING if user_id is None else RevokedKind.USER
-    what = "all sessions of " + ("everybody" if user_id is None else arguments.user or f"the user {user_id}")
+    what = "all sessions of " + ("everybody" if user_id is None else arguments.user or f"the user {printable(user_id)}")
     return Revocation(kind=kind, id=user_id or "", expires_at=expires_at, up_to=int(now)), what
 
 

@@ -1,29 +1,27 @@
+import argparse
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway import __version__
-from gateway.cli import main
+from gateway.cli import build_parser, main
 from gateway.errors import Reason, Refused, UsageError
 
-COMMAND_LINES = [
-    [],
-    ["demo"],
-    ["run"],
-    ["check"],
-    ["doctor"],
-    ["explain"],
-    ["healthcheck"],
-    ["user"],
-    *(["user", action] for action in ("add", "list", "passwd", "disable", "enable", "remove", "roles")),
-    ["key"],
-    ["key", "generate"],
-    ["token"],
-    ["token", "inspect"],
-    ["schema"],
-]
+
+def command_lines(parser: argparse.ArgumentParser, *before: str) -> Iterator[list[str]]:
+    """Of every command and subcommand that there is."""
+    yield list(before)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield from command_lines(command, *before, name)
+
+
+COMMAND_LINES = list(command_lines(build_parser()))
 
 
 @pytest.mark.parametrize("command", COMMAND_LINES, ids=" ".join)
@@ -107,3 +105,21 @@ def test_help_imports_nothing_heavy() -> None:
     program = "import sys, gateway.cli; gateway.cli.build_parser(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert not {"aiohttp", "argon2", "asyncio", "cryptography", "jwt", "sqlite3", "yaml"} & set(done.stdout.split())
+
+
+def gateway(*argv: str, closed: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """`python -m gateway` with these of its standard streams closed (a shell's redirections)."""
+    program = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "gateway", *argv]
+    return subprocess.run(program, capture_output=True, timeout=30, env=os.environ | environment)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_reason_to_fail(closed: str) -> None:
+    done = gateway("schema", closed=closed)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_the_encoding_does_not_know_is_escaped() -> None:
+    done = gateway("session", "--help", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gateway session show 3f1c\\u2026" in done.stdout

@@ -38,3 +38,16 @@ def test_a_reader_that_went_away_is_141_without_a_word() -> None:
     done = subprocess.run([sys.executable, "-c", source], stdout=writer, stderr=subprocess.PIPE, timeout=20)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_no_file_gets_the_number_of_a_stream_that_is_closed() -> None:
+    """Whatever a library then wrote to standard error would be written into it."""
+    source = (
+        "import sys\n"
+        "from gateway.commands.outcome import make_output_safe\n"
+        "make_output_safe()\n"
+        "with open(sys.executable, 'rb') as opened:\n"
+        "    raise SystemExit(opened.fileno())\n"
+    )
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", source], timeout=20)
+    assert done.returncode > 2

@@ -1,3 +1,5 @@
+import errno
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +67,19 @@ def test_no_file_is_ever_overwritten(config_file: Path, run: Run, kind: str) -> 
     assert "File exists" in err
     assert not (config_file.parent / "elsewhere").exists()
     assert kind == "link" or path.read_text() == "another key"
+
+
+def test_a_file_that_cannot_be_written_whole_is_gone(
+    config_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    path = config_file.parent / "next.key"
+    code, _, err = run("key", "rotate", "--config", config_file, "--file", path)
+    assert (code, err) == (1, "gateway: No space left on device.\n")
+    assert not path.exists()
 
 
 def test_the_configuration_is_left_alone(config_file: Path, run: Run) -> None:
