@@ -205,6 +205,10 @@ ANSWERS: Final[dict[Reason, Answer]] = {
 }
 
 
+CLIENT_CLOSED_REQUEST: Final = 499
+"""nginx's status for the log and the metrics; nobody is there to receive it."""
+
+
 def throttled_detail(seconds: int) -> str:
     """The `detail` of a THROTTLED request that may come again after `seconds`, in DRF's words."""
     unit = "second" if seconds == 1 else "seconds"

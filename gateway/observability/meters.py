@@ -4,9 +4,10 @@ The cells of a series are found once; after that a request is counted by one loo
 """
 
 from bisect import bisect_left
+from http import HTTPStatus
 from typing import Final
 
-from gateway.errors import Reason
+from gateway.errors import CLIENT_CLOSED_REQUEST, Reason
 from gateway.observability.families import (
     AUTH_EVENTS,
     CONFIG_HASH,
@@ -29,6 +30,8 @@ UNROUTED: Final = "unrouted"
 
 # RFC 9110 §9.3 and RFC 5789. A client may send any token as a method: the rest are one series.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# A client may get any of a backend that answers as it is asked to (`/status/NNN`): the rest are one series a class.
+_CODES: Final = frozenset({*map(int, HTTPStatus), CLIENT_CLOSED_REQUEST})
 _UPSTREAM_REASONS: Final = frozenset(reason for reason in Reason if reason.name.startswith("UPSTREAM_"))
 
 
@@ -78,7 +81,8 @@ class RouteMeter:
         label = method if method in _METHODS else OTHER
         cell = self._by_outcome.get((label, status, reason))
         if cell is None:
-            cell = _series(self._tally, REQUESTS, self._route, label, str(status), reason or "")
+            code = str(status) if status in _CODES else f"{status // 100}xx"
+            cell = _series(self._tally, REQUESTS, self._route, label, code, reason or "")
             self._by_outcome[label, status, reason] = cell
         self._cells[cell] += 1.0
 

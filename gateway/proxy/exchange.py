@@ -13,7 +13,7 @@ import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final
 
-from gateway.errors import Reason, Refused, StoreUnavailable
+from gateway.errors import CLIENT_CLOSED_REQUEST, Reason, Refused, StoreUnavailable
 from gateway.http.bodies import LAST_CHUNK, NO_BODY, UNTOLD_BODY, Body, FramingError, encode_part, request_body
 from gateway.http.cors import CorsPolicy
 from gateway.http.heads import HTTP10
@@ -43,7 +43,6 @@ _CONNECT_TIMEOUT: Final = Reason.UPSTREAM_CONNECT_TIMEOUT  # bound once: a look 
 # A length or a missing last chunk shows these, so the client gets what came before, and the answers before that one: a
 # reset would take along what the kernel still holds of them. To HTTP/1.0 an answer without a length has no other end.
 _BACKENDS_OWN_CUTS: Final = frozenset({Reason.UPSTREAM_BROKEN, Reason.UPSTREAM_STALLED})
-_CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for the log; nobody is there to receive it
 
 
 class Exchange:
@@ -423,7 +422,7 @@ class Exchange:
     def on_client_gone(self) -> None:
         """The client closed its connection: nobody waits for the answer, so the upstream need not go on with it."""
         self.reason = self.reason or Reason.CLIENT_GONE
-        self.status = self.status or _CLIENT_CLOSED_REQUEST
+        self.status = self.status or CLIENT_CLOSED_REQUEST
         self._finish(close=True, cut=self._ends_with_connection)
 
     def waits_for_client(self) -> bool:

@@ -42,6 +42,18 @@ def test_s83_methods_that_are_not_everybodys_are_one_series(metering: Metering, 
     assert metering.series("gateway_http_requests_total") == {("/api", "other", "404", "no_route"): 3}
 
 
+def test_s83_codes_that_nobody_has_registered_are_one_series_a_class(metering: Metering) -> None:
+    """Where a backend answers with what its client asks for, strangers would fill the region."""
+    meter = metering.meters.route("/api")
+    for status in (*range(100, 1000), 499):
+        meter.observe("GET", status, None, 0.0)
+    counted = metering.series("gateway_http_requests_total")
+    assert counted[("/api", "GET", "499", "")] == 2
+    assert counted[("/api", "GET", "4xx", "")] + sum("400" <= code < "500" for _, _, code, _ in counted) - 1 == 100
+    assert {code for _, _, code, _ in counted if "xx" in code} == {f"{first}xx" for first in range(1, 10)}
+    assert len(counted) < 100
+
+
 @pytest.mark.parametrize(
     ("duration", "bucket"), [(0.0, 0), (0.001, 0), (0.0011, 1), (60.0, 11), (60.1, 12), (100_000.0, 12)]
 )
