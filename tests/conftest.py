@@ -3,12 +3,17 @@
 from collections.abc import Generator, Iterable
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests import secret_scan
 from tests.integration.processes import Server
 
 SHOWN_CHARACTERS = 4000
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("gateway", deadline=None)
+hypothesis.settings.load_profile("gateway")
 
 
 def _servers(values: Iterable[Any]) -> Iterable[Server]:
