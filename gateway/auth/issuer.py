@@ -4,24 +4,18 @@ import math
 import random
 import secrets
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
 
 from gateway.auth.keyring import Keyring
+from gateway.auth.user_attributes import attribute_of, require_attribute
 from gateway.errors import Reason, Refused
 from gateway.types import Claims, TokenPair, User
 
 _SESSION_ID_BYTES: Final = 16  # 128 bits, checklist 91
-
-_ATTRIBUTES: Final[Mapping[str, Callable[[User], object]]] = {
-    "id": lambda user: user.id,
-    "username": lambda user: user.username,
-    "email": lambda user: user.email,
-    "roles": lambda user: list(user.roles),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +69,8 @@ class TokenIssuer:
         issuer: str | None,
         names: IssuedClaims,
     ) -> None:
-        unknown = sorted(set(names.extra.values()) - _ATTRIBUTES.keys())
-        if unknown:
-            raise ValueError(f"users have no attribute {unknown[0]!r}; there are {', '.join(_ATTRIBUTES)}")
+        for attribute in names.extra.values():
+            require_attribute(attribute)
         if keyring.active.signing_key is None:
             raise ValueError("the active key is a public one, which signs nothing")
         self._algorithm, self._signing_key = keyring.active.algorithm, keyring.active.signing_key
@@ -105,7 +98,7 @@ class TokenIssuer:
         }
         for claim, attribute in self._names.extra.items():
             # A further claim never replaces one that the token's validity hangs on.
-            refresh.setdefault(claim, _ATTRIBUTES[attribute](user))
+            refresh.setdefault(claim, attribute_of(user, attribute))
         return TokenPair(access=self.access_from(refresh, now, ends_at=ends_at), refresh=self._encode(refresh))
 
     def renewed(self, refresh_claims: Claims, user: User, session_id: str) -> Claims:
@@ -113,7 +106,7 @@ class TokenIssuer:
         claims = {**refresh_claims, self._names.session_id: session_id}
         for claim, attribute in self._names.extra.items():
             if claim in refresh_claims and claim not in self._lasting:
-                claims[claim] = _ATTRIBUTES[attribute](user)
+                claims[claim] = attribute_of(user, attribute)
         return claims
 
     def access_from(self, refresh_claims: Claims, now: float, *, ends_at: float) -> str:

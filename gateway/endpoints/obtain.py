@@ -1,9 +1,10 @@
 """Log-in: a user name and a password for a pair of tokens (contract §3)."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from gateway.auth.issuer import TokenIssuer, new_session_id, new_token_id
+from gateway.auth.user_attributes import attribute_of, require_attribute
 from gateway.endpoints.answers import RequestError
 from gateway.endpoints.fields import NON_FIELD_ERRORS
 from gateway.endpoints.gate import PasswordGate, Throttled
@@ -12,13 +13,6 @@ from gateway.endpoints.moments import next_second
 from gateway.errors import ANSWERS, GatewayError, Reason, Refused, StoreUnavailable
 from gateway.observability.audit import AuditLog, Origin
 from gateway.types import Account, User
-
-_ATTRIBUTES: Final[Mapping[str, Callable[[User], Any]]] = {
-    "id": lambda user: user.id,
-    "username": lambda user: user.username,
-    "email": lambda user: user.email,
-    "roles": lambda user: list(user.roles),
-}
 
 
 class Obtain:
@@ -95,12 +89,12 @@ def _require_attributes(response_fields: Mapping[str, Any]) -> None:
     for value in response_fields.values():
         if isinstance(value, Mapping):
             _require_attributes(value)
-        elif value not in _ATTRIBUTES:
-            raise ValueError(f"users have no attribute {value!r}; there are {', '.join(_ATTRIBUTES)}")
+        else:
+            require_attribute(value)
 
 
 def _render(response_fields: Mapping[str, Any], user: User) -> dict[str, Any]:
     return {
-        name: _render(value, user) if isinstance(value, Mapping) else _ATTRIBUTES[value](user)
+        name: _render(value, user) if isinstance(value, Mapping) else attribute_of(user, value)
         for name, value in response_fields.items()
     }

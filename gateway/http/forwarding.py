@@ -64,9 +64,6 @@ class TrustedProxies:
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
 
-    def trusts(self, address: Address) -> bool:
-        return address in self._networks
-
     def origin(self, claims: Claims, connection: Origin) -> Origin:
         """Of a request with these fields; `connection` is that of the trusted proxy that sent it.
 

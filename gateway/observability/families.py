@@ -13,6 +13,9 @@ from typing import Final
 DURATION_BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 """Seconds; the last bucket is for whatever takes longer."""
 
+KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""RFC 9110 §9.3 and RFC 5789. A client may send any token as a method: the rest go by one name."""
+
 
 class Kind(Enum):
     """`LEVEL` is a gauge: a worker that is gone has none."""

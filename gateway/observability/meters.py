@@ -13,6 +13,7 @@ from gateway.observability.families import (
     CONFIG_HASH,
     DURATION_BOUNDS,
     DURATIONS,
+    KNOWN_METHODS,
     RELOAD_OK,
     RELOADED_AT,
     RELOADS,
@@ -28,8 +29,6 @@ OTHER: Final = "other"
 UNROUTED: Final = "unrouted"
 """The route of requests that have none; those that are configured begin with a slash."""
 
-# RFC 9110 §9.3 and RFC 5789. A client may send any token as a method: the rest are one series.
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # A client may get any of a backend that answers as it is asked to (`/status/NNN`): the rest are one series a class.
 _CODES: Final = frozenset({*map(int, HTTPStatus), CLIENT_CLOSED_REQUEST})
 _UPSTREAM_REASONS: Final = frozenset(reason for reason in Reason if reason.name.startswith("UPSTREAM_"))
@@ -78,7 +77,7 @@ class RouteMeter:
 
     def count(self, method: str, status: int, reason: Reason | None) -> None:
         """As `observe`, for what lasts as long as client and backend please."""
-        label = method if method in _METHODS else OTHER
+        label = method if method in KNOWN_METHODS else OTHER
         cell = self._by_outcome.get((label, status, reason))
         if cell is None:
             code = str(status) if status in _CODES else f"{status // 100}xx"

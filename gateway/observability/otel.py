@@ -17,9 +17,9 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from gateway import __version__
+from gateway.observability.families import KNOWN_METHODS
 from gateway.observability.tracing import Call, Served, Trace
 
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _UNSET: Final = Status(StatusCode.UNSET)
 _ERROR: Final = Status(StatusCode.ERROR)
@@ -41,7 +41,7 @@ class OtelSpans:
 
     def record(self, trace: Trace, served: Served) -> None:
         ended = time.time_ns()
-        method = served.method if served.method in _METHODS else "_OTHER"
+        method = served.method if served.method in KNOWN_METHODS else "_OTHER"
         server = SpanContext(trace.trace_id, trace.server_span_id, is_remote=False, trace_flags=_SAMPLED)
         parent = None
         if trace.parent_id is not None:
@@ -106,7 +106,7 @@ def _of_server(served: Served) -> Attributes:
         "network.protocol.version": served.protocol,
         "gateway.request_id": served.request_id,
     }
-    if served.method not in _METHODS:
+    if served.method not in KNOWN_METHODS:
         attributes["http.request.method_original"] = served.method[:_MAX_TEXT]
     if served.route is not None:
         attributes["http.route"] = served.route

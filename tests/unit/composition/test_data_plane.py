@@ -122,11 +122,12 @@ async def test_users_are_looked_up_in_the_directory(tmp_path: Path) -> None:
 
 
 def test_nobody_is_trusted_unless_it_is_named() -> None:
-    assert rules().trusted_proxies is None
-    trusted = rules(listen="{trusted_proxies: [10.0.0.0/8]}").trusted_proxies
-    assert trusted is not None
-    assert trusted.trusts(parse_address("10.1.2.3"))
-    assert not trusted.trusts(parse_address("127.0.0.1"))
+    assert (rules().trusted_proxies, rules().listed) == (None, ())
+    some = rules(listen="{trusted_proxies: [10.0.0.0/8]}")
+    assert some.trusted_proxies is not None
+    [(networks, _)] = some.listed
+    assert parse_address("10.1.2.3") in networks
+    assert parse_address("127.0.0.1") not in networks
 
 
 def test_limits_are_the_configured_ones() -> None:
