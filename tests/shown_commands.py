@@ -8,9 +8,11 @@ stands, anything may be printed. A ```console block is for reading and is not ru
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -91,19 +93,26 @@ def run(page: str, *, folder: Path, environment: Mapping[str, str]) -> None:
         script = "set -euo pipefail\n" + "".join(
             f"exec > {outputs}/{number} 2>&1\n{step.commands}\n" for number, step in enumerate(steps)
         )
-        done = subprocess.run(
-            ["bash", "-c", script],
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            timeout=_TIMEOUT,
-        )
+        code = _run_script(script, folder, environment)
         for number, step in enumerate(steps):
             output = Path(outputs, str(number))
             last = not Path(outputs, str(number + 1)).exists()
             printed = output.read_text()
             assert step.prints(printed), f"{step.commands}\n-- prints --\n{printed}\n-- and not --\n{step.shown}"
-            assert done.returncode == 0 or not last, f"{step.commands}\n-- ends with {done.returncode} --\n{printed}"
+            assert code == 0 or not last, f"{step.commands}\n-- ends with {code} --\n{printed}"
+
+
+def _run_script(script: str, folder: Path, environment: Mapping[str, str]) -> int:
+    """The exit code; what the script left running in the background is ended."""
+    argv = ["bash", "-c", script]
+    with subprocess.Popen(
+        argv, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, start_new_session=True
+    ) as bash:
+        try:
+            return bash.wait(_TIMEOUT)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(bash.pid, signal.SIGKILL)
 
 
 def main() -> int:

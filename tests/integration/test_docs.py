@@ -1,0 +1,90 @@
+"""The commands of docs/, run as they stand there beside real servers; only ports are other ones, so that tests run at once."""
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests import shown_commands
+from tests.conformance.wire import exchange, post_json, request
+from tests.integration import processes
+from tests.integration.data_plane import ENVIRONMENT
+from tests.integration.processes import CHECKOUT, Server
+
+DJANGO_USERS = """[
+    {"username": "alice", "email": "alice@example.org", "password": "white-rabbit"},
+    {"username": "bob", "email": "bob@example.org", "password": "yes-we-can"}
+]"""
+
+
+def page(name: str, *, ports: Mapping[int, int]) -> str:
+    """A page of docs/ with other ports than those that stand there."""
+    text = (CHECKOUT / "docs" / name).read_text()
+    return re.sub(r"\b(8080|8081|9000)\b", lambda match: str(ports[int(match[1])]), text)
+
+
+def shell(**extra: str) -> dict[str, str]:
+    """The environment of an operator who has the gateway and Python in his PATH."""
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    return {"PATH": path, "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONPATH": str(CHECKOUT), **extra}
+
+
+def migrating_project(folder: Path) -> dict[str, str]:
+    """Django's environment: the reference project as applications have it, with PBKDF2 and a manage.py."""
+    (folder / "shop.py").write_text(
+        "from reference.settings import *\nPASSWORD_HASHERS = ['django.contrib.auth.hashers.PBKDF2PasswordHasher']\n"
+    )
+    (folder / "manage.py").write_text(
+        "import sys\nfrom django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+    )
+    return {
+        "DJANGO_SETTINGS_MODULE": "shop",
+        "DATABASE": str(folder / "shop.sqlite3"),
+        "SIGNING_KEY": ENVIRONMENT["GATEWAY_SIGNING_KEY"],
+        "PYTHONPATH": f"{CHECKOUT}:{processes.BACKENDS}:{folder}",
+    }
+
+
+def log_out_at(django: Server) -> None:
+    """Bob has logged out before anything moves: his refresh token is on Django's blacklist."""
+    pair = exchange(django.port, post_json(b"/api/token/", {"username": "bob", "password": "yes-we-can"})).json()
+    refused = exchange(django.port, post_json(b"/api/token/blacklist/", {"refresh": pair["refresh"]}))
+    assert refused.status == 200
+
+
+def test_migration(tmp_path: Path) -> None:
+    environment = migrating_project(tmp_path)
+    with processes.django_project(
+        "reference", folder=tmp_path, environment={**environment, "USERS": DJANGO_USERS}
+    ) as django:
+        log_out_at(django)
+        ports = {8080: processes.free_port(), 8081: processes.free_port(), 9000: django.port}
+        text = page("migration.md", ports=ports)
+        shown_commands.run(text, folder=tmp_path, environment=shell(**environment))
+
+
+AUTHENTICATED = """
+REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = ["gateway_authentication.GatewayAuthentication"]
+"""
+
+
+def test_a_django_that_has_forgotten_tokens(tmp_path: Path) -> None:
+    """The class of the last stage: whom the gateway names is the user, nobody else is."""
+    [source] = re.findall(
+        r"```python\n(.*?class GatewayAuthentication.*?)```", (CHECKOUT / "docs/migration.md").read_text(), re.DOTALL
+    )
+    environment = migrating_project(tmp_path)
+    (tmp_path / "gateway_authentication.py").write_text(source)
+    with (tmp_path / "shop.py").open("a") as settings:
+        settings.write(AUTHENTICATED)
+    with processes.django_project(
+        "reference", folder=tmp_path, environment={**environment, "USERS": DJANGO_USERS}
+    ) as django:
+
+        def ask(*fields: bytes) -> tuple[int, object]:
+            answer = exchange(django.port, request(b"GET", b"/api/hello/", *fields))
+            return answer.status, answer.json().get("user_id")
+
+        assert ask(b"X-User-Id: 2") == (200, "2")
+        assert ask()[0] in (401, 403)
+        assert ask(b"X-User-Id: 77")[0] in (401, 403)
