@@ -35,6 +35,7 @@ from gateway.http.addresses import Networks
 from gateway.http.fields import ResponseFieldUses
 from gateway.http.responses import ResponseReader
 from gateway.observability.access_log import AccessLog
+from gateway.observability.audit import AuditLog
 from gateway.observability.families import LEVELS
 from gateway.observability.log_output import words_for
 from gateway.observability.meters import UNROUTED, Meters
@@ -45,6 +46,7 @@ from gateway.proxy.admission import Admission, AdmissionRules
 from gateway.proxy.data_plane import DataPlane, PlaneRules
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.server.admin_listener import AdminListener
+from gateway.server.audit_relay import AuditRelay
 from gateway.server.certificates import ServerCertificate
 from gateway.server.change_feed import ChangeFeed
 from gateway.server.control_plane import ControlPlane
@@ -262,7 +264,6 @@ class Gateway:
             pools=self._upstreams.pools,
             staleness=lambda: feed.staleness,
             revocations=self._revocations,
-            given_back=lambda: feed.given_back,
             certificate_end=self._certificate_end,
             seats=metering.seats,
             reloads=metering.reloads,
@@ -300,12 +301,18 @@ class Gateway:
             long_exchanges=long_exchanges,
             clock=time.time,
             max_staleness=float("inf") if max_staleness is None else max_staleness,
+            relay=self._build_audit_relay(state)
+            if self._seat == 0
+            else None,  # the other workers write to the same log
         )
         await feed.catch_up()
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
         housekeeping = Housekeeping(store=state.store, revocations=self._revocations, clock=time.time)
         self._exit.callback(spawn(housekeeping.follow(), name="housekeeping").cancel)
         return feed
+
+    def _build_audit_relay(self, state: State) -> AuditRelay:
+        return AuditRelay(outbox=state.store, audit=AuditLog(clock=time.time, meter=self._meters.auth()))
 
     async def _start_control_plane(self, blueprint: Blueprint) -> ControlPlane:
         config, keyring = blueprint.config, blueprint.credentials.keyring

@@ -244,6 +244,10 @@ class UsageError(GatewayError):
     """A command was asked for something it cannot do; exit code 1, the text says what to do instead."""
 
 
+class NotRecorded(GatewayError):
+    """A command has done what it was asked for, and the audit trail will not say so; exit code 3."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One mistake in a configuration.

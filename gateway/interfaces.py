@@ -22,15 +22,10 @@ class UserChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRevocations:
-    """Revocations recorded up to feed `position`.
-
-    `begins_anew`: these are all that the store has, because it may not be the one that gave the position that was asked
-    from: it was emptied or set back, another server has taken its place, or it is the first time.
-    """
+    """Revocations recorded up to feed `position`."""
 
     position: int
     revocations: tuple[Revocation, ...]
-    begins_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +61,8 @@ class UserDirectory(UserLookUp, Protocol):
 class ManagedUserDirectory(UserDirectory, Protocol):
     """A directory whose users the operator keeps with `gateway user`.
 
-    Methods that name a user take the user name and raise `UsageError` when there is none of that name.
+    Methods that name a user take the user name, raise `UsageError` when there is none of that name, and tell whom they
+    changed: the user's id, or the user.
     """
 
     async def add(self, *, username: str, email: str, roles: Sequence[str], password_hash: str) -> User:
@@ -75,13 +71,13 @@ class ManagedUserDirectory(UserDirectory, Protocol):
     async def all_users(self) -> list[User]:
         """Every user, ordered by user name."""
 
-    async def set_password_hash(self, username: str, password_hash: str) -> None: ...
+    async def set_password_hash(self, username: str, password_hash: str) -> str: ...
 
-    async def set_active(self, username: str, *, is_active: bool) -> None: ...
+    async def set_active(self, username: str, *, is_active: bool) -> str: ...
 
     async def set_roles(self, username: str, roles: Sequence[str]) -> User: ...
 
-    async def remove(self, username: str) -> None: ...
+    async def remove(self, username: str) -> str: ...
 
     async def dump(self) -> UserDump:
         """All that is to be known in another directory, ordered by user name."""
@@ -132,12 +128,53 @@ class AttemptStore(Protocol):
         """Whether this address was remembered of this name, and `expires_at` > `now`."""
 
 
-class StateStore(AttemptStore, Protocol):
+MAX_WAITING_EVENTS: Final = 10_000
+"""How many events an outbox keeps for a gateway to come: a few MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingEvent:
+    """An event of the audit trail that no gateway has written yet.
+
+    `lost`: how many of those that would have come before it were dropped. `ticket` is of this taking.
+    """
+
+    id: str
+    text: str
+    lost: int
+    ticket: int
+
+
+class AuditOutbox(Protocol):
+    """Events that a command leaves for the log of a running gateway, for its own output is kept by nobody.
+
+    A gateway takes them, writes them and then has them forgotten; one that dies in between is followed by another. So
+    each is written at least once, and by one gateway as long as none dies. Times are by the clock of the storage.
+    """
+
+    async def put_event(self, event_id: str, text: str, *, wait: float) -> None:
+        """Keep it, in the place of one with this id, to be taken when `wait` seconds are over. Both texts are ASCII.
+
+        Of more than `MAX_WAITING_EVENTS` the first to be taken are dropped, which the one after them tells (`lost`).
+        """
+
+    async def withdraw_event(self, event_id: str) -> None:
+        """Nothing has come of it."""
+
+    async def take_events(self, *, limit: int, lease: float) -> Sequence[WaitingEvent]:
+        """Those whose time has come, the longest waiting first. Nobody else gets them for `lease` seconds."""
+
+    async def settle_events(self, taken: Sequence[WaitingEvent]) -> None:
+        """They are written: forget those that nobody has put or taken anew since."""
+
+
+class StateStore(AttemptStore, AuditOutbox, Protocol):
     """What must be one truth for all workers and replicas: sessions, what of tokens is revoked, attempts.
 
-    Revocations are the truth about what is refused. A session's row only says which refresh token comes next: one that
-    is missing (a token of another issuer, a row that was lost) lets nobody in, and throws nobody out whose access token
-    is good.
+    What waits for the audit trail is there, too, since all of them can reach it.
+
+    Revocations are the truth about what is refused. A session's row only says which refresh token comes next, so it may
+    be missing (a token of another issuer, a row that was lost) without anything being let in or thrown out for it.
     """
 
     async def open_session(self, session: Session) -> bool:
@@ -175,7 +212,7 @@ class StateStore(AttemptStore, Protocol):
         """
 
     async def wait_for_revocations(self, seconds: float) -> None:
-        """Return when `revocations_since` may have something new, after `seconds` at the latest.
+        """Return when `revocations_since` or `take_events` may have something new, after `seconds` at the latest.
 
         Engines without a way to be told return after a part of that time. Raises `StoreUnavailable` at once or never.
         """

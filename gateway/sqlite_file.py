@@ -274,14 +274,18 @@ class SqliteFile:
                 connection.close()
 
 
-class SqliteGlance(SqliteFile):
+class ExistingSqliteFile(SqliteFile):
+    """The same where the file must not be made: of whoever does it, it might be closed to the gateway."""
+
+    def _create(self) -> None:
+        raise StoreUnavailable(f"{self._path} does not exist yet.")
+
+
+class SqliteGlance(ExistingSqliteFile):
     """The same for who only looks: the file is never made, marked or written.
 
     SQLite may leave an empty -wal and its -shm beside it, which the next who writes takes away.
     """
-
-    def _create(self) -> None:
-        raise StoreUnavailable(f"{self._path} does not exist yet.")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -1,8 +1,8 @@
 """What a command came to → its exit code, and the sentence on standard error when it came to nothing.
 
-0 done, 1 it could not be done (one sentence on standard error), 78 the configuration has problems (each on a line of
-its own; EX_CONFIG of sysexits.h), 130 interrupted, 141 the reader of our output went away (what a shell reports for
-SIGINT and SIGPIPE).
+0 done, 1 it could not be done (one sentence on standard error), 3 done, but the audit trail will not say so (as well),
+78 the configuration has problems (each on a line of its own; EX_CONFIG of sysexits.h), 130 interrupted, 141 the reader
+of our output went away (what a shell reports for SIGINT and SIGPIPE).
 """
 
 import io
@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import ANSWERS, ConfigError, GatewayError, Refused
+from gateway.errors import ANSWERS, ConfigError, GatewayError, NotRecorded, Refused
 
 EXIT_FAILURE: Final = 1
+EXIT_NOT_RECORDED: Final = 3
 EXIT_CONFIG: Final = 78
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
@@ -53,7 +54,7 @@ def exit_code_of(command: Callable[[], int]) -> int:
         return EXIT_FAILURE
     except GatewayError as error:
         print(f"gateway: {error}", file=sys.stderr)
-        return EXIT_FAILURE
+        return EXIT_NOT_RECORDED if isinstance(error, NotRecorded) else EXIT_FAILURE
     except BrokenPipeError:
         # The interpreter flushes standard output once more at its end and would complain about the same pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

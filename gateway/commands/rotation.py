@@ -9,9 +9,13 @@ import datetime
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from gateway.commands.recording import recorded
+from gateway.errors import NotRecorded
 
 if TYPE_CHECKING:
     from gateway.config.load import Document
@@ -21,6 +25,8 @@ _PLAIN: Final = re.compile(r"[A-Za-z/][\w/]*[./-][\w./-]*", re.ASCII)
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     from gateway.auth.keyring import Keyring
     from gateway.auth.keys import build_key, generate_key
     from gateway.composition.tokens import keyring_of
@@ -37,10 +43,18 @@ def execute(arguments: argparse.Namespace) -> int:
     Keyring(keyring.active, [*keyring.further, build_key(algorithm, Secret(text), None, kid=kid)])
     folder = arguments.config.parent
     path = arguments.file or folder / f"{kid}.{'key' if algorithm.startswith('HS') else 'pem'}"
-    _write_secret(path, text)
-    print(f"Wrote {path}: a new {algorithm} key, which only you can read. Nothing uses it yet.\n")
     new = {"kid": kid, "algorithm": algorithm, "signing_key": f"{{file: {_scalar(_seen_from(folder, path))}}}"}
-    print("\n".join(_plan(document, new)))
+
+    async def make() -> None:
+        async with recorded(document.config, "key_made", kid=kid, algorithm=algorithm, file=str(path.absolute())):
+            _write_secret(path, text)
+            print(f"Wrote {path}: a new {algorithm} key, which only you can read. Nothing uses it yet.\n")
+            print("\n".join(_plan(document, new)))
+
+    try:
+        asyncio.run(make())
+    except NotRecorded as error:  # keys may be made far from where the gateway is, which tells of those that it loads
+        print(f"gateway: {error}", file=sys.stderr)
     return 0
 
 

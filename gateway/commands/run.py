@@ -61,7 +61,7 @@ def _serve(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") -> int
     gateway = Gateway(reloads.current, metering)
     return run_until_signalled(
         lambda: gateway,
-        on_serving=lambda: _announce(gateway.url, reloads.current.config, 1),
+        on_serving=lambda: _announce(gateway.url, reloads, 1),
         on_stopping=lambda: tell(STOPPING),
         meanwhile=lambda: reloads.follow(hang_ups, gateway.reload),
         sign_of_life=_sign_of_life(),
@@ -96,7 +96,7 @@ def _supervise(reloads: "Reloads", hang_ups: "HangUps", metering: "Metering") ->
     return Supervisor(
         seats=seats,
         work=lambda post: exit_code_of(lambda: work(post)),
-        on_serving=lambda: _announce(url, config, workers),
+        on_serving=lambda: _announce(url, reloads, workers),
         on_stopping=lambda: tell(STOPPING),
         drain_seconds=lambda: sum(_drain_times(reloads.current.config)),
         orders=WorkersOrders(reloads),
@@ -117,8 +117,9 @@ def _sign_of_life() -> "SignOfLife | None":
     return None if interval is None else SignOfLife(interval=interval, tell=lambda: tell(ALIVE))
 
 
-def _announce(url: str, config: "Config", workers: int) -> None:
+def _announce(url: str, reloads: "Reloads", workers: int) -> None:
     from gateway.server.service_manager import READY, tell
 
     tell(READY)
-    logger.info("listening url=%s workers=%d routes=%d", url, workers, len(config.routes))
+    logger.info("listening url=%s workers=%d routes=%d", url, workers, len(reloads.current.config.routes))
+    reloads.announce_start()

@@ -4,12 +4,14 @@ import argparse
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from gateway.commands.declaring import Commands, Execute, add_config_argument, declare_command
 from gateway.commands.output import print_rows
+from gateway.commands.recording import recorded
 from gateway.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -129,15 +131,25 @@ def _revoke(arguments: argparse.Namespace) -> int:
     config = _load(arguments)
 
     async def revoke(state: "State") -> None:
-        revocation, what = await _named_by(arguments, config, state)
-        await state.store.revoke(revocation)
-        print(f"Revoked {what}.")
+        target = await _named_by(arguments, config, state)
+        async with recorded(config, target.event, **target.details):
+            await state.store.revoke(target.revocation)
+            print(f"Revoked {target.words}.")
 
     return _with_state(config, revoke)
 
 
-async def _named_by(arguments: argparse.Namespace, config: "Config", state: "State") -> tuple["Revocation", str]:
-    """What the arguments want revoked, and what that is in words."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """What shall be revoked: in words, and as the audit trail has it."""
+
+    revocation: "Revocation"
+    words: str
+    event: str
+    details: Mapping[str, str]
+
+
+async def _named_by(arguments: argparse.Namespace, config: "Config", state: "State") -> _Target:
     from gateway.auth.sessions import forgotten_at
     from gateway.composition.tokens import lifetimes_of
     from gateway.types import Revocation, RevokedKind
@@ -146,17 +158,36 @@ async def _named_by(arguments: argparse.Namespace, config: "Config", state: "Sta
     longest = now + lifetimes_of(config.tokens).longest + config.tokens.leeway
     if arguments.id is not None:
         session = await _find(state, arguments.id)
-        what = f"the session {printable(session.id)} of the user {printable(session.user_id)}"
         expires_at = forgotten_at(longest, session.expires_at)
-        return Revocation(kind=RevokedKind.SESSION, id=session.id, expires_at=expires_at), what
+        return _Target(
+            revocation=Revocation(kind=RevokedKind.SESSION, id=session.id, expires_at=expires_at),
+            words=f"the session {printable(session.id)} of the user {printable(session.user_id)}",
+            event="session_revoked",
+            details={"user_id": session.user_id, "session": session.id},
+        )
     expires_at = forgotten_at(longest, now + _FOREIGN_LIFETIME)
     if arguments.token_id is not None:
-        what = f"the token {printable(arguments.token_id)}"
-        return Revocation(kind=RevokedKind.TOKEN, id=arguments.token_id, expires_at=expires_at), what
-    user_id = await _user_id(arguments, config)
-    kind = RevokedKind.EVERYTHING if user_id is None else RevokedKind.USER
-    what = "all sessions of " + ("everybody" if user_id is None else arguments.user or f"the user {printable(user_id)}")
-    return Revocation(kind=kind, id=user_id or "", expires_at=expires_at, up_to=int(now)), what
+        return _Target(
+            revocation=Revocation(kind=RevokedKind.TOKEN, id=arguments.token_id, expires_at=expires_at),
+            words=f"the token {printable(arguments.token_id)}",
+            event="token_revoked",
+            details={"token_id": arguments.token_id},
+        )
+    user_id, up_to = await _user_id(arguments, config), int(now)
+    if user_id is None:
+        return _Target(
+            revocation=Revocation(kind=RevokedKind.EVERYTHING, id="", expires_at=expires_at, up_to=up_to),
+            words="all sessions of everybody",
+            event="all_sessions_revoked",
+            details={"up_to": _moment(up_to)},
+        )
+    named = {} if arguments.user is None else {"user": arguments.user}
+    return _Target(
+        revocation=Revocation(kind=RevokedKind.USER, id=user_id, expires_at=expires_at, up_to=up_to),
+        words=f"all sessions of {arguments.user or f'the user {printable(user_id)}'}",
+        event="user_sessions_revoked",
+        details={**named, "user_id": user_id, "up_to": _moment(up_to)},
+    )
 
 
 async def _find(state: "State", session_id: str) -> "Session":

@@ -10,6 +10,7 @@ from gateway.commands import user_transfer
 from gateway.commands.declaring import Commands, Execute, add_config_argument, declare_command
 from gateway.commands.output import print_rows
 from gateway.commands.password_input import read_new_password
+from gateway.commands.recording import recorded
 from gateway.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,10 +85,12 @@ def _add(arguments: argparse.Namespace) -> int:
     password_hash = _new_password_hash(arguments.username, config)
 
     async def add(directory: "ManagedUserDirectory") -> None:
-        user = await directory.add(
-            username=arguments.username, email=arguments.email, roles=arguments.roles, password_hash=password_hash
-        )
-        print(f"Added {user.username} with the id {user.id}.")
+        new = {"username": arguments.username, "email": arguments.email, "roles": arguments.roles}
+        roles = ",".join(arguments.roles)
+        async with recorded(config, "user_added", user=arguments.username, roles=roles) as details:
+            user = await directory.add(**new, password_hash=password_hash)
+            details["user_id"] = user.id
+            print(f"Added {user.username} with the id {user.id}.")
 
     return _with_directory(config, add)
 
@@ -122,45 +125,58 @@ def _change_password(arguments: argparse.Namespace) -> int:
     password_hash = _new_password_hash(arguments.username, config)
 
     async def change(directory: "ManagedUserDirectory") -> None:
-        await directory.set_password_hash(arguments.username, password_hash)
-        print(f"Changed the password of {arguments.username}.")
+        async with recorded(config, "user_password_changed", user=arguments.username) as details:
+            details["user_id"] = await directory.set_password_hash(arguments.username, password_hash)
+            print(f"Changed the password of {arguments.username}.")
 
     return _with_directory(config, change)
 
 
 def _disable(arguments: argparse.Namespace) -> int:
-    async def disable(directory: "ManagedUserDirectory") -> None:
-        await directory.set_active(arguments.username, is_active=False)
-        print(f"Disabled {arguments.username}.")
+    config = _load(arguments)
 
-    return _with_directory(_load(arguments), disable)
+    async def disable(directory: "ManagedUserDirectory") -> None:
+        async with recorded(config, "user_disabled", user=arguments.username) as details:
+            details["user_id"] = await directory.set_active(arguments.username, is_active=False)
+            print(f"Disabled {arguments.username}.")
+
+    return _with_directory(config, disable)
 
 
 def _enable(arguments: argparse.Namespace) -> int:
-    async def enable(directory: "ManagedUserDirectory") -> None:
-        await directory.set_active(arguments.username, is_active=True)
-        print(f"Enabled {arguments.username}.")
+    config = _load(arguments)
 
-    return _with_directory(_load(arguments), enable)
+    async def enable(directory: "ManagedUserDirectory") -> None:
+        async with recorded(config, "user_enabled", user=arguments.username) as details:
+            details["user_id"] = await directory.set_active(arguments.username, is_active=True)
+            print(f"Enabled {arguments.username}.")
+
+    return _with_directory(config, enable)
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    async def remove(directory: "ManagedUserDirectory") -> None:
-        await directory.remove(arguments.username)
-        print(f"Removed {arguments.username}.")
+    config = _load(arguments)
 
-    return _with_directory(_load(arguments), remove)
+    async def remove(directory: "ManagedUserDirectory") -> None:
+        async with recorded(config, "user_removed", user=arguments.username) as details:
+            details["user_id"] = await directory.remove(arguments.username)
+            print(f"Removed {arguments.username}.")
+
+    return _with_directory(config, remove)
 
 
 def _set_roles(arguments: argparse.Namespace) -> int:
     if bool(arguments.roles) == arguments.none:
         raise UsageError(f"Name the roles that {arguments.username} shall have, or give --none alone.")
+    config, roles = _load(arguments), ",".join(arguments.roles)
 
     async def set_roles(directory: "ManagedUserDirectory") -> None:
-        user = await directory.set_roles(arguments.username, arguments.roles)
-        print(f"{user.username} has {'the roles ' + ', '.join(user.roles) if user.roles else 'no role'}.")
+        async with recorded(config, "user_roles_changed", user=arguments.username, roles=roles) as details:
+            user = await directory.set_roles(arguments.username, arguments.roles)
+            details["user_id"] = user.id
+            print(f"{user.username} has {'the roles ' + ', '.join(user.roles) if user.roles else 'no role'}.")
 
-    return _with_directory(_load(arguments), set_roles)
+    return _with_directory(config, set_roles)
 
 
 def _load(arguments: argparse.Namespace) -> "Config":

@@ -5,13 +5,11 @@ import os
 import stat
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.commands.declaring import Commands, add_config_argument, declare_command
+from gateway.commands.recording import recorded
 from gateway.errors import UsageError
-
-if TYPE_CHECKING:
-    from gateway.interfaces import UserDump
 
 _FORM: Final = """\
 One JSON object a line: id, username, password_hash; and, where they are not "", [], true, 0: email, roles, is_active,
@@ -56,13 +54,15 @@ def _export(arguments: argparse.Namespace) -> int:
     config = load.load(arguments.config, os.environ).config
     _require_privacy()
 
-    async def dump() -> "UserDump":
-        async with open_users(config) as directory:
-            return await directory.dump()
+    async def export() -> None:
+        async with open_users(config) as directory, recorded(config, "users_exported") as details:
+            dump = await directory.dump()
+            details["count"] = str(len(dump.accounts))
+            for line in lines_of(dump):
+                sys.stdout.buffer.write(f"{line}\n".encode())
+            sys.stdout.buffer.flush()
 
-    for line in lines_of(asyncio.run(dump())):
-        sys.stdout.buffer.write(f"{line}\n".encode())
-    sys.stdout.buffer.flush()
+    asyncio.run(export())
     return 0
 
 
@@ -88,12 +88,13 @@ def _import(arguments: argparse.Namespace) -> int:
     lines = sys.stdin.buffer.readlines()
     to_store = partial(stored_hash, pbkdf2_iterations=config.users.pbkdf2_iterations or 0)
 
-    async def add_all() -> int:
+    async def add_all() -> None:
         async with open_users(config) as directory:
             dump = read(lines, present=await directory.all_users(), stored_hash=to_store)
-            await directory.add_all(dump)
-            return len(dump.accounts)
+            number = len(dump.accounts)
+            async with recorded(config, "users_imported", count=str(number)):
+                await directory.add_all(dump)
+                print(f"Imported {number} user{'' if number == 1 else 's'}.")
 
-    number = asyncio.run(add_all())
-    print(f"Imported {number} user{'' if number == 1 else 's'}.")
+    asyncio.run(add_all())
     return 0

@@ -21,6 +21,7 @@ from gateway.composition.credentials import certificate_paths
 from gateway.config.load import load
 from gateway.errors import ConfigError
 from gateway.files import NamedFiles, Version, version_of
+from gateway.observability.audit import tell_keys
 from gateway.observability.log_output import set_level
 from gateway.observability.meters import ReloadMeter
 from gateway.server.hangups import HangUps
@@ -50,6 +51,10 @@ class Reloads:
         """Whoever counts has to know before how many processes there are, which the configuration says."""
         self._meter = meter
         meter.begin(self.current.document.digest, time.time())
+
+    def announce_start(self) -> None:
+        """It serves, as `current` says."""
+        self._tell_keys("start")
 
     @property
     def interval(self) -> float:
@@ -104,10 +109,12 @@ class Reloads:
     def announce(self) -> None:
         """The gateway is what `current` says."""
         tell(READY, self._environ)
-        paths = changed_paths(self._announced, self.current)
-        self._announced = self.current
+        before, self._announced = self._announced, self.current
+        paths = changed_paths(before, self.current)
         more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
         logger.info("reloaded changes=%s%s", ",".join(paths[:_SHOWN_PATHS]) or "none", more)
+        if _keys(before) != _keys(self.current):
+            self._tell_keys("reload")
         if self._meter is not None:
             self._meter.succeeded(self.current.document.digest, time.time())
         _collect()
@@ -116,6 +123,11 @@ class Reloads:
         """It could not be put in place, for a reason that no configuration has."""
         logger.exception("reload_failed")
         self._count_failure()
+
+    def _tell_keys(self, reason: str) -> None:
+        keyring = self.current.credentials.keyring
+        further = [key.kid for key in keyring.further]
+        tell_keys(kid=keyring.active.kid, algorithm=keyring.active.algorithm, further=further, reason=reason)
 
     def _count_failure(self) -> None:
         tell(REFUSED, self._environ)
@@ -145,6 +157,12 @@ class Reloads:
             else:
                 self.keep(blueprint)
                 self.announce()
+
+
+def _keys(blueprint: Blueprint) -> tuple[object, ...]:
+    """What is configured of them: another key may have the name of the one before."""
+    tokens = blueprint.config.tokens
+    return tokens.algorithm, tokens.kid, tokens.signing_key, tokens.verifying_key, tokens.further_keys
 
 
 class WorkersOrders:

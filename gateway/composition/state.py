@@ -5,7 +5,7 @@ Users and state that are in one file or at one URL share what leads there: the c
 
 import contextlib
 import importlib.util
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
@@ -14,10 +14,10 @@ from gateway.auth.passwords import PasswordHasher
 from gateway.config.load import Document
 from gateway.config.model import Config
 from gateway.errors import ConfigError, printable
-from gateway.interfaces import ManagedUserDirectory, StateStore, UserDirectory
+from gateway.interfaces import AuditOutbox, ManagedUserDirectory, StateStore, UserDirectory
 from gateway.postgres.address import check_postgres_url, is_postgres, place_of
 from gateway.redis.address import RedisAddress
-from gateway.sqlite_file import SqliteFile, SqliteGlance
+from gateway.sqlite_file import ExistingSqliteFile, SqliteFile, SqliteGlance
 from gateway.state.sqlite import SqliteStateStore
 from gateway.types import Secret
 from gateway.users.names import LoginAttribute
@@ -111,6 +111,25 @@ async def open_users(config: Config) -> AsyncIterator[ManagedUserDirectory]:
         yield directory
     finally:
         await directory.close()
+
+
+@contextlib.asynccontextmanager
+async def reach_outbox(config: Config) -> AsyncIterator[Callable[[], Awaitable[AuditOutbox]]]:
+    """What gives the outbox, for commands: it may be asked again when it has raised `StoreUnavailable`."""
+    store = _Places(config, ExistingSqliteFile.open).store()
+    is_prepared = False
+
+    async def outbox() -> AuditOutbox:
+        nonlocal is_prepared
+        if not is_prepared:
+            await store.prepare()
+            is_prepared = True
+        return store
+
+    try:
+        yield outbox
+    finally:
+        await store.close()
 
 
 @contextlib.asynccontextmanager

@@ -1,22 +1,23 @@
-"""Who logged in, who was refused and who left: one line each on the logger `gateway.audit`.
+"""Who logged in, who was refused, who left and what was changed: one line each on the logger `gateway.audit`.
 
 No line ever holds a password or a token. What a client chose freely (the user name it tried, its request id) is cut to
 a bound and written in ASCII escapes, so that it can neither fill the log nor begin a line of its own.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import Reason
+from gateway.observability.audit_events import COMMAND_EVENTS, OUTCOME_UNKNOWN, AuditEvent, bounded
 from gateway.observability.log_lines import Members, utc
 from gateway.observability.meters import AuthMeter
 from gateway.types import IssuedToken
 
 LOGGER: Final = logging.getLogger("gateway.audit")
 
-MAX_TEXT_CHARS: Final = 255  # the longest user name that can log in; request ids and addresses are far shorter
+_OTHER_EVENT: Final = "other"  # to be counted, of a newer gateway's command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,18 @@ class AuditLog:
     def logout_refused(self, origin: Origin, token: IssuedToken | None, *, reason: Reason) -> None:
         self._write(logging.WARNING, "logout_refused", origin, **_of(token), reason=reason.value)
 
+    def command_changed(self, event: AuditEvent, *, event_id: str) -> None:
+        """What somebody changed on the command line, as the command left it for us."""
+        reason = event.details.get("reason")
+        self._meter.count(event.name if event.name in COMMAND_EVENTS else _OTHER_EVENT, reason and OUTCOME_UNKNOWN)
+        level = logging.INFO if reason is None else logging.WARNING
+        LOGGER.log(level, "%s", Members(time=event.time, event=event.name, **event.details, event_id=event_id))
+
+    def events_lost(self, count: int) -> None:
+        """So many changes on the command line were dropped, because no gateway came to write them."""
+        self._meter.count("audit_events_lost", None)
+        LOGGER.warning("%s", Members(time=utc(self._clock()), event="audit_events_lost", count=count))
+
     def _write(self, level: int, event: str, origin: Origin, **details: str | None) -> None:
         self._meter.count(event, details.get("reason") or details.get("by"))
         if not LOGGER.isEnabledFor(level):
@@ -77,9 +90,9 @@ class AuditLog:
         record = Members(
             time=utc(self._clock()),
             event=event,
-            client=_bounded(origin.client_address),
-            request_id=_bounded(origin.request_id),
-            **{name: _bounded(text) for name, text in details.items() if text is not None},
+            client=bounded(origin.client_address),
+            request_id=bounded(origin.request_id),
+            **{name: bounded(text) for name, text in details.items() if text is not None},
         )
         if origin.trace_id is not None:
             record["trace_id"] = origin.trace_id
@@ -90,5 +103,10 @@ def _of(token: IssuedToken | None) -> dict[str, str | None]:
     return {} if token is None else {"user_id": token.user_id, "session": token.session_id}
 
 
-def _bounded(text: str) -> str:
-    return text if len(text) <= MAX_TEXT_CHARS else text[:MAX_TEXT_CHARS] + "…"
+def tell_keys(*, kid: str | None, algorithm: str, further: Sequence[str | None], reason: str) -> None:
+    """Which key signs from now on, and which others check; `reason` is "start" or "reload". Never a key itself.
+
+    Told by the process that reads the configuration, once for all workers.
+    """
+    members = Members(event="keys_loaded", kid=kid, algorithm=algorithm, further_kids=list(further), reason=reason)
+    LOGGER.info("%s", members)

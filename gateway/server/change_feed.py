@@ -10,7 +10,7 @@ from gateway.errors import StoreUnavailable
 from gateway.interfaces import StateStore, UserDirectory
 from gateway.proxy.admission import Admission
 from gateway.proxy.long_exchanges import LongExchanges
-from gateway.server.restoration import Restoration
+from gateway.server.audit_relay import AuditRelay
 
 logger: Final = logging.getLogger("gateway")
 
@@ -22,6 +22,7 @@ class ChangeFeed:
     """Brings user changes and revocations within a second, at once where the store tells; a look costs microseconds.
 
     `clock` gives Unix seconds. `max_staleness` (seconds, or infinity): for how long after a look tokens are trusted.
+    `relay` is asked at each look, where this process is the one that writes what commands have changed.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ChangeFeed:
         long_exchanges: LongExchanges,
         clock: Callable[[], float],
         max_staleness: float,
+        relay: AuditRelay | None = None,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -42,9 +44,9 @@ class ChangeFeed:
         self._long_exchanges = long_exchanges
         self._clock = clock
         self._max_staleness = max_staleness
+        self._relay = relay
         self._user_position = 0
         self._revocation_position = 0
-        self._restoration = Restoration(store=store, revocations=revocations, clock=clock)
         self._is_reachable = True
         self._caught_up_at = float("-inf")
 
@@ -57,11 +59,6 @@ class ChangeFeed:
     def staleness(self) -> float:
         """Seconds since what is known here was what the store says."""
         return self._clock() - self._caught_up_at
-
-    @property
-    def given_back(self) -> int:
-        """How many revocations the store had lost and has got back from here."""
-        return self._restoration.total
 
     async def catch_up(self) -> None:
         """Read everything up to now. Raises `StoreUnavailable`; what could be read until then counts.
@@ -95,8 +92,6 @@ class ChangeFeed:
         self._revocation_position = news.position
         for revocation in news.revocations:
             self._revocations.add(revocation)
-        if news.begins_anew:
-            self._restoration.compare(news.revocations)
 
     async def follow(self) -> None:
         """Catch up again and again until cancelled. While the store is away, what is known goes on counting."""
@@ -104,9 +99,8 @@ class ChangeFeed:
             try:
                 await self.catch_up()
                 self._note(is_reachable=True)
-                if self._restoration.is_due:
-                    await self._restoration.step()
-                    continue
+                if self._relay is not None:
+                    await self._relay.pass_on()
                 await self._store.wait_for_revocations(_POLL_SECONDS)
                 continue
             except StoreUnavailable as error:

@@ -14,6 +14,7 @@ from gateway.postgres.feeds import channel_of, parts_of, position_of
 from gateway.postgres.notifications import PostgresNotifications
 from gateway.state import postgres_sql as sql
 from gateway.state.postgres_attempts import ATTEMPT_TABLES, BATCH, PostgresAttempts
+from gateway.state.postgres_outbox import OUTBOX_TABLES, PostgresOutbox
 from gateway.types import IssuedToken, Revocation, RevokedKind, Session
 
 _PAGE: Final = 10_000  # of the feed, which is read whole at start
@@ -21,7 +22,7 @@ _PAGE: Final = 10_000  # of the feed, which is read whole at start
 _KEY_BYTES: Final = 1024  # an entry of an index has 2.7 KB, and one of them holds two keys
 
 
-class PostgresStateStore(PostgresAttempts, StateStore):
+class PostgresStateStore(PostgresAttempts, PostgresOutbox, StateStore):
     """`StateStore` in PostgreSQL. Await `prepare()` before anything else."""
 
     def __init__(self, database: PostgresDatabase) -> None:
@@ -33,6 +34,7 @@ class PostgresStateStore(PostgresAttempts, StateStore):
         """Make the tables, or bring them up to date. Raises `StoreUnavailable`."""
         await self._database.prepare("state", sql.MIGRATIONS)
         await self._database.prepare("attempts", (ATTEMPT_TABLES,))
+        await self._database.prepare("audit", (OUTBOX_TABLES,))
 
     async def open_session(self, session: Session) -> bool:
         return bool(await self._database.fetch(sql.INSERT_SESSION, *_session_values(session)))
@@ -73,18 +75,15 @@ class PostgresStateStore(PostgresAttempts, StateStore):
 
     async def revocations_since(self, position: int) -> NewRevocations:
         revocations: list[Revocation] = []
-        begins_anew = False
         while True:
-            *asked_of, known = parts_of(position)
-            rows = await self._database.fetch(sql.REVOCATIONS_SINCE, *asked_of, known, _PAGE)
+            rows = await self._database.fetch(sql.REVOCATIONS_SINCE, *parts_of(position), _PAGE)
             started_at, table, last = rows[0][:3]
-            begins_anew |= asked_of != [started_at, table] or known > last
             found = [_revocation(row) for row in rows if row["sequence"] is not None]
             revocations += found
             reached = last if len(found) < _PAGE else rows[-1]["sequence"]
             position = position_of(started_at, table, reached)
             if len(found) < _PAGE:
-                return NewRevocations(position=position, revocations=tuple(revocations), begins_anew=begins_anew)
+                return NewRevocations(position=position, revocations=tuple(revocations))
 
     async def wait_for_revocations(self, seconds: float) -> None:
         await self._notifications.wait(seconds)

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.interfaces import NewRevocations, StateStore
 from gateway.state.sqlite_attempts import ATTEMPT_TABLES, SqliteAttempts
+from gateway.state.sqlite_outbox import OUTBOX_TABLES, SqliteOutbox
 from gateway.types import IssuedToken, Revocation, RevokedKind, Session
 
 _Values: TypeAlias = tuple[Any, ...]
@@ -118,13 +119,14 @@ _PURGE_BATCH: Final = 1000  # 3 ms a transaction: logins wait behind one of them
 _POLL_SECONDS: Final = 0.5  # a look that finds nothing costs 30 µs
 
 
-class SqliteStateStore(SqliteAttempts, StateStore):
+class SqliteStateStore(SqliteAttempts, SqliteOutbox, StateStore):
     """`StateStore` in an SQLite file. Await `prepare()` before anything else."""
 
     async def prepare(self) -> None:
         """Make the tables, or bring them up to date. Raises `StoreUnavailable`."""
         await self._file.prepare("state", _MIGRATIONS)
         await self._file.prepare("attempts", (ATTEMPT_TABLES,))
+        await self._file.prepare("audit", (OUTBOX_TABLES,))
 
     async def open_session(self, session: Session) -> bool:
         values = _session_values(session)
@@ -178,7 +180,7 @@ class SqliteStateStore(SqliteAttempts, StateStore):
                 Revocation(kind=RevokedKind(kind), id=_text(revoked_id), expires_at=expires_at, up_to=up_to)
                 for kind, revoked_id, expires_at, up_to in connection.execute(query, (known,))
             )
-            return NewRevocations(position=last, revocations=revocations, begins_anew=known <= 0)
+            return NewRevocations(position=last, revocations=revocations)
 
         return await self._file.read(list_new)
 

@@ -99,17 +99,17 @@ class PostgresUserDirectory(ManagedUserDirectory):
                 return users
             after = users[-1].username
 
-    async def set_password_hash(self, username: str, password_hash: str) -> None:
-        await self._change(sql.SET_PASSWORD_HASH, username, password_hash)
+    async def set_password_hash(self, username: str, password_hash: str) -> str:
+        return (await self._change(sql.SET_PASSWORD_HASH, username, password_hash)).id
 
-    async def set_active(self, username: str, *, is_active: bool) -> None:
-        await self._change(sql.SET_ACTIVE, username, is_active)
+    async def set_active(self, username: str, *, is_active: bool) -> str:
+        return (await self._change(sql.SET_ACTIVE, username, is_active)).id
 
     async def set_roles(self, username: str, roles: Sequence[str]) -> User:
         return await self._change(sql.SET_ROLES, username, checked_roles(roles))
 
-    async def remove(self, username: str) -> None:
-        await self._change(sql.REMOVE, username)
+    async def remove(self, username: str) -> str:
+        return (await self._change(sql.REMOVE, username)).id
 
     async def dump(self) -> UserDump:
         users, [(last_id,)] = await self._database.fetch_all([(sql.LIST_ACCOUNTS, ()), (sql.LAST_ID, ())])

@@ -189,26 +189,27 @@ class SqliteUserDirectory(ManagedUserDirectory):
 
         return await self._file.read(list_users)
 
-    async def set_password_hash(self, username: str, password_hash: str) -> None:
-        statement = "UPDATE users SET password_hash = ? WHERE username = ?"
-        await self._file.write(lambda connection: _change(connection, statement, password_hash, username=username))
+    async def set_password_hash(self, username: str, password_hash: str) -> str:
+        statement = "UPDATE users SET password_hash = ? WHERE id = ?"
+        return await self._file.write(lambda connection: _change(connection, username, statement, password_hash))
 
-    async def set_active(self, username: str, *, is_active: bool) -> None:
-        statement = "UPDATE users SET is_active = ? WHERE username = ?"
-        await self._file.write(lambda connection: _change(connection, statement, int(is_active), username=username))
+    async def set_active(self, username: str, *, is_active: bool) -> str:
+        statement = "UPDATE users SET is_active = ? WHERE id = ?"
+        return await self._file.write(lambda connection: _change(connection, username, statement, int(is_active)))
 
     async def set_roles(self, username: str, roles: Sequence[str]) -> User:
         encoded_roles = _encode_roles(roles)
 
         def change(connection: sqlite3.Connection) -> User:
-            _change(connection, "UPDATE users SET roles = ? WHERE username = ?", encoded_roles, username=username)
+            _change(connection, username, "UPDATE users SET roles = ? WHERE id = ?", encoded_roles)
             return _user(connection.execute(f"{_SELECT_USER} WHERE username = ?", (username,)).fetchone())
 
         return await self._file.write(change)
 
-    async def remove(self, username: str) -> None:
-        statement = "DELETE FROM users WHERE username = ?"
-        await self._file.write(lambda connection: _change(connection, statement, username=username))
+    async def remove(self, username: str) -> str:
+        return await self._file.write(
+            lambda connection: _change(connection, username, "DELETE FROM users WHERE id = ?")
+        )
 
     async def dump(self) -> UserDump:
         def read(connection: sqlite3.Connection) -> UserDump:
@@ -230,10 +231,14 @@ class SqliteUserDirectory(ManagedUserDirectory):
         await self._file.write(insert)
 
 
-def _change(connection: sqlite3.Connection, statement: str, *values: str | int, username: str) -> None:
-    """Run a statement whose last placeholder is the user name. Raises `UsageError` when it changes nobody."""
-    if not is_storable(username) or connection.execute(statement, (*values, username)).rowcount == 0:
+def _change(connection: sqlite3.Connection, username: str, statement: str, *values: str | int) -> str:
+    """Run a statement whose last placeholder is the user's id, which is returned. Raises `UsageError` without one."""
+    query = "SELECT id FROM users WHERE username = ?"
+    row = connection.execute(query, (username,)).fetchone() if is_storable(username) else None
+    if row is None:
         raise nobody_called(username)
+    connection.execute(statement, (*values, row[0]))
+    return str(row[0])
 
 
 def _last_number(connection: sqlite3.Connection, table: str) -> int:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gateway.commands.outcome import exit_code_of
-from gateway.errors import ConfigError, Problem
+from gateway.errors import ConfigError, NotRecorded, Problem
 
 
 def test_a_command_decides_its_code_itself() -> None:
@@ -21,6 +21,14 @@ def test_a_configuration_with_problems_is_78(capsys: pytest.CaptureFixture[str])
 
     assert exit_code_of(refuse) == 78
     assert capsys.readouterr() == ("", "c.yaml:3: a.b: is wrong\n")
+
+
+def test_what_was_done_and_not_recorded_is_3(capsys: pytest.CaptureFixture[str]) -> None:
+    def do() -> int:
+        raise NotRecorded("This was done, but nobody will know.")
+
+    assert exit_code_of(do) == 3
+    assert capsys.readouterr() == ("", "gateway: This was done, but nobody will know.\n")
 
 
 def test_a_defect_is_not_hidden() -> None:

@@ -18,6 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 def rotate(run: Run, config: Path, *argv: str | Path) -> tuple[str, Path]:
     """What it printed, and the file that it wrote."""
+    assert run("user", "list", "--config", config)[0] == 0  # makes the database
     before = set(config.parent.iterdir())
     code, out, err = run("key", "rotate", "--config", config, *argv)
     assert (code, err) == (0, "")

@@ -1,6 +1,7 @@
 """Reading again: what is taken, what is refused, and what is looked at."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -95,6 +96,22 @@ def test_what_fits_is_taken_and_told(tmp_path: Path, caplog: pytest.LogCaptureFi
         "reloaded changes=none",
     ]
     assert world.counted() == (3, 0)
+
+
+def test_the_audit_trail_has_the_keys_at_the_start_and_when_they_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world = World(tmp_path)
+    world.reloads.announce_start()
+    world.write(route=", access: public")
+    world.take()
+    world.replace(tmp_path / "key", generate_key("HS256"))  # another one without a name
+    world.take()
+    world.take()
+    told = [json.loads(record.getMessage()) for record in caplog.records if record.name == "gateway.audit"]
+    nameless = {"event": "keys_loaded", "kid": None, "algorithm": "HS256", "further_kids": []}
+    assert told == [{**nameless, "reason": "start"}, {**nameless, "reason": "reload"}]
 
 
 def test_what_is_refused_is_told_with_its_place_and_the_last_good_one_stays(

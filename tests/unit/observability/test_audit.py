@@ -4,7 +4,8 @@ import logging
 import pytest
 
 from gateway.errors import Reason
-from gateway.observability.audit import LOGGER, MAX_TEXT_CHARS, AuditLog, Origin
+from gateway.observability.audit import LOGGER, AuditLog, Origin, tell_keys
+from gateway.observability.audit_events import MAX_TEXT_CHARS, AuditEvent
 from gateway.types import TokenReference
 from tests.unit.metering import Metering, new_meters
 
@@ -88,3 +89,39 @@ def test_nothing_is_written_below_the_level(audit: AuditLog, caplog: pytest.LogC
     caplog.set_level(logging.WARNING, LOGGER.name)
     audit.login_succeeded(ORIGIN, login="alice", user_id="1", session_id="s")
     assert caplog.records == []
+
+
+def test_s86_what_a_command_changed_is_a_line_of_the_moment_of_the_command(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, LOGGER.name)
+    metering = Metering()
+    audit = AuditLog(clock=lambda: 1_900_000_000.0, meter=metering.meters.auth())
+    made = {"actor": "cli", "user": "a\n"}
+    audit.command_changed(AuditEvent.at(1_800_000_000.25, "user_disabled", made), event_id="e1")
+    unknown = {**made, "reason": "outcome_unknown"}
+    audit.command_changed(AuditEvent.at(1_800_000_000.25, "from_tomorrow", unknown), event_id="e2")
+    audit.events_lost(7)
+    always = {"time": "2027-01-15T08:00:00.250Z", "actor": "cli", "user": "a\n"}
+    assert written(caplog) == [
+        (logging.INFO, always | {"event": "user_disabled", "event_id": "e1"}),
+        (logging.WARNING, always | {"event": "from_tomorrow", "reason": "outcome_unknown", "event_id": "e2"}),
+        (logging.WARNING, {"time": "2030-03-17T17:46:40.000Z", "event": "audit_events_lost", "count": 7}),
+    ]
+    assert metering.series("gateway_auth_events_total") == {
+        ("user_disabled", ""): 1,
+        ("other", "outcome_unknown"): 1,
+        ("audit_events_lost", ""): 1,
+    }
+
+
+def test_which_keys_sign_and_check_is_told_by_their_names(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, LOGGER.name)
+    tell_keys(kid="key-2", algorithm="ES256", further=[None, "key-3"], reason="reload")
+    [(level, line)] = written(caplog)
+    assert level == logging.INFO
+    assert line == {
+        "event": "keys_loaded",
+        "kid": "key-2",
+        "algorithm": "ES256",
+        "further_kids": [None, "key-3"],
+        "reason": "reload",
+    }

@@ -1,7 +1,7 @@
 """What others changed in the file reaches this process's memory; while the file is away, what is known goes on counting."""
 
 import asyncio
-import sqlite3
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -15,14 +15,18 @@ from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.errors import StoreUnavailable
 from gateway.interfaces import NewRevocations
+from gateway.observability.audit import AuditLog
+from gateway.observability.audit_events import AuditEvent
 from gateway.proxy.admission import Admission, AdmissionRules
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.server import change_feed
+from gateway.server.audit_relay import AuditRelay
 from gateway.server.change_feed import ChangeFeed
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
 from gateway.types import Principal, Revocation, RevokedKind, Secret, TokenReference
 from gateway.users.sqlite import SqliteUserDirectory
+from tests.unit.metering import new_meters
 
 NOW = 1_800_000_000
 
@@ -75,7 +79,6 @@ class World:
 
     def __init__(self, path: Path) -> None:
         self.now = NOW
-        self.path = path
         self.directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.store = Store(SqliteFile.open(path))
         self.revocations = RevocationList()
@@ -95,6 +98,7 @@ class World:
             long_exchanges=self.long_exchanges,
             clock=lambda: self.now,
             max_staleness=60,
+            relay=AuditRelay(outbox=self.store, audit=AuditLog(clock=lambda: NOW, meter=new_meters().auth())),
         )
         self.other_directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.other_store = SqliteStateStore(SqliteFile.open(path))
@@ -242,6 +246,15 @@ async def test_s57_what_nobody_foresaw_does_not_end_the_feed(
     await until(lambda: world.revocations.is_revoked(token("t1", None)))
 
 
+async def test_what_a_command_left_for_the_audit_trail_is_written_without_being_asked(
+    world: World, following: asyncio.Task[None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for name in ("user_disabled", "user_enabled"):
+        await world.other_store.put_event(name, AuditEvent.at(NOW, name, {}).to_text(), wait=0)
+        await until(lambda name=name: f'"event":"{name}"' in caplog.text)  # type: ignore[misc]
+
+
 async def test_s87_what_is_known_is_current_while_the_store_can_be_asked(
     world: World, following: asyncio.Task[None]
 ) -> None:
@@ -281,22 +294,3 @@ async def test_a_changed_user_is_forgotten_while_the_store_is_away(world: World)
     with pytest.raises(StoreUnavailable, match="busy"):
         await world.feed.catch_up()
     assert not world.knows("alice")
-
-
-async def test_s58_what_the_store_has_lost_it_gets_back_and_others_hear_of_it(
-    world: World, following: asyncio.Task[None], caplog: pytest.LogCaptureFixture
-) -> None:
-    await world.revoke("t1")
-    await until(lambda: world.revocations.is_revoked(token("t1", None)))
-    assert world.feed.given_back == 0
-    connection = sqlite3.connect(world.path)
-    connection.execute("DELETE FROM revocations")
-    connection.execute("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'revocations'")  # as a backup from before
-    connection.commit()
-    connection.close()
-    await until(lambda: world.feed.given_back == 1)
-    assert await world.other_store.is_revoked(token("t1", None))
-    assert "store_lost_data revocations_given_back=1" in caplog.text
-    asked = world.store.asked
-    await until(lambda: world.store.asked > asked + 5)
-    assert world.feed.given_back == 1

@@ -12,6 +12,7 @@ from gateway.postgres.database import PostgresDatabase
 from gateway.state.postgres import PostgresStateStore
 from tests.pgbouncer import PGBOUNCER, pooled_url
 from tests.unit.state.attempt_behaviour import AttemptBehaviour
+from tests.unit.state.outbox_behaviour import OutboxBehaviour
 from tests.unit.state.store_behaviour import OpenStore, StoreBehaviour, revocation
 
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="no pgbouncer here")
@@ -44,6 +45,10 @@ class TestPooledStateStore(StoreBehaviour):
 
 
 class TestPooledAttempts(AttemptBehaviour):
+    pass
+
+
+class TestPooledOutbox(OutboxBehaviour):
     pass
 
 

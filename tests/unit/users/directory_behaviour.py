@@ -105,6 +105,16 @@ class DirectoryBehaviour:
         await directory.set_active("alice", is_active=True)
         assert await directory.find_by_id(added.id) == added
 
+    async def test_who_changes_a_user_by_name_is_told_whom(self, open_directory: OpenDirectory) -> None:
+        directory = await open_directory()
+        await add(directory, "bob")
+        alice = await add(directory, "alice")
+        assert await directory.set_password_hash("alice", "new") == alice.id
+        assert await directory.set_active("alice", is_active=False) == alice.id
+        assert await directory.set_active("alice", is_active=False) == alice.id
+        assert (await directory.set_roles("alice", ["x"])).id == alice.id
+        assert await directory.remove("alice") == alice.id
+
     # Adding
 
     async def test_all_users_are_ordered_by_name(self, open_directory: OpenDirectory) -> None:
