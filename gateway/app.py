@@ -264,6 +264,7 @@ class Gateway:
             pools=self._upstreams.pools,
             staleness=lambda: feed.staleness,
             revocations=self._revocations,
+            given_back=lambda: feed.given_back,
             certificate_end=self._certificate_end,
             seats=metering.seats,
             reloads=metering.reloads,

@@ -22,10 +22,15 @@ class UserChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRevocations:
-    """Revocations recorded up to feed `position`."""
+    """Revocations recorded up to feed `position`.
+
+    `begins_anew`: these are all that the store has, because it may not be the one that gave the position that was asked
+    from: it was emptied or set back, another server has taken its place, or it is the first time.
+    """
 
     position: int
     revocations: tuple[Revocation, ...]
+    begins_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +178,9 @@ class StateStore(AttemptStore, AuditOutbox, Protocol):
 
     What waits for the audit trail is there, too, since all of them can reach it.
 
-    Revocations are the truth about what is refused. A session's row only says which refresh token comes next, so it may
-    be missing (a token of another issuer, a row that was lost) without anything being let in or thrown out for it.
+    Revocations are the truth about what is refused. A session's row only says which refresh token comes next: one that
+    is missing (a token of another issuer, a row that was lost) lets nobody in, and throws nobody out whose access token
+    is good.
     """
 
     async def open_session(self, session: Session) -> bool:

@@ -97,9 +97,11 @@ class LocalServer:
                 answer += received
             return answer
 
-    def handle(self, *, timeout: float = 2.0, url: str = "", max_connections: int = 4) -> RedisServer:
+    def handle(
+        self, *, timeout: float = 2.0, url: str = "", max_connections: int = 4, namespace: str = "test"
+    ) -> RedisServer:
         address = RedisAddress.parse(url or self.url)
-        return RedisServer(address, namespace="test", max_connections=max_connections, timeout=timeout)
+        return RedisServer(address, namespace=namespace, max_connections=max_connections, timeout=timeout)
 
     def _answers(self) -> bool:
         try:

@@ -1,6 +1,7 @@
 """What is revoked, in memory: asked on every request, also for tokens that are known to be good."""
 
 import heapq
+from collections.abc import Iterator
 from typing import Final
 
 from gateway.types import IssuedToken, Revocation, RevokedKind
@@ -15,13 +16,14 @@ class RevocationList:
     until `purge`. That takes the due entries off a heap; a walk through 100,000 would hold the loop for milliseconds.
     """
 
-    __slots__ = ("_by_expiry", "_everything", "_sessions", "_tokens", "_users")
+    __slots__ = ("_by_expiry", "_everything", "_everything_until", "_sessions", "_tokens", "_users")
 
     def __init__(self) -> None:
-        self._tokens: dict[str | None, int] = {}
-        self._sessions: dict[str | None, int] = {}
-        self._users: dict[str | None, tuple[int, int]] = {}  # up to when, and until when it is remembered
+        self._tokens: dict[str, int] = {}
+        self._sessions: dict[str, int] = {}
+        self._users: dict[str, tuple[int, int]] = {}  # up to when, and until when it is remembered
         self._everything = _NEVER  # one number: nothing to forget
+        self._everything_until = _NEVER
         self._by_expiry: list[tuple[int, RevokedKind, str]] = []
 
     def add(self, revocation: Revocation) -> None:
@@ -29,6 +31,7 @@ class RevocationList:
         match revocation.kind:
             case RevokedKind.EVERYTHING:
                 self._everything = max(self._everything, revocation.up_to)
+                self._everything_until = max(self._everything_until, revocation.expires_at)
             case RevokedKind.USER:
                 up_to, expires_at = self._users.get(revocation.id, (_NEVER, _NEVER))
                 until = max(expires_at, revocation.expires_at)
@@ -63,6 +66,17 @@ class RevocationList:
                     entries = self._tokens if kind is RevokedKind.TOKEN else self._sessions
                     if entries.get(revoked_id) == expires_at:
                         del entries[revoked_id]
+
+    def entries(self) -> Iterator[Revocation]:
+        """All that is refused, and perhaps what has expired."""
+        for kind, entries in ((RevokedKind.TOKEN, self._tokens), (RevokedKind.SESSION, self._sessions)):
+            for revoked_id, expires_at in entries.items():
+                yield Revocation(kind=kind, id=revoked_id, expires_at=expires_at)
+        for user_id, (up_to, expires_at) in self._users.items():
+            yield Revocation(kind=RevokedKind.USER, id=user_id, expires_at=expires_at, up_to=up_to)
+        if self._everything != _NEVER:
+            until = self._everything_until
+            yield Revocation(kind=RevokedKind.EVERYTHING, id="", expires_at=until, up_to=self._everything)
 
     def __len__(self) -> int:
         return len(self._tokens) + len(self._sessions) + len(self._users)

@@ -30,6 +30,7 @@ class Measured:
     pools: Callable[[], Iterable[UpstreamPool]]
     staleness: Callable[[], float]
     revocations: RevocationList
+    given_back: Callable[[], int]
     certificate_end: Callable[[], datetime | None]
     seats: int
     reloads: ReloadMeter
@@ -113,6 +114,7 @@ def _of_tokens(measured: Measured) -> Iterable[Measurement]:
     yield families.TOKENS_CACHED, (), sum(len(cache) for cache in caches)
     yield families.TOKENS_MISSED, (), sum(cache.misses for cache in caches)
     yield families.REVOCATIONS, (), len(measured.revocations)
+    yield families.REVOCATIONS_GIVEN_BACK, (), measured.given_back()
 
 
 def _of_process(measured: Measured) -> Iterable[Measurement]:

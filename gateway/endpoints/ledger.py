@@ -6,7 +6,14 @@ from typing import Final
 
 from gateway.auth.issuer import Lifetimes, new_token_id
 from gateway.auth.revocation import RevocationList
-from gateway.auth.sessions import SessionRules, Standing, forgotten_at, printable_user_agent, rotated
+from gateway.auth.sessions import (
+    SessionRules,
+    Standing,
+    forgotten_at,
+    printable_user_agent,
+    rotated,
+    session_id_for,
+)
 from gateway.endpoints.moments import in_the_future, require_past
 from gateway.errors import Reason, Refused, StoreUnavailable
 from gateway.interfaces import StateStore
@@ -124,14 +131,17 @@ class Ledger:
         """Use a refresh token, which spends it when tokens rotate. The session's `token_id`, issued at `rotated_at`, is
         the refresh token that its owner has from now on.
 
-        Raises `Refused`: TOKEN_REVOKED for one that was spent before (and ends its session), TOKEN_EXPIRED when the
-        session has reached a limit.
+        Raises `Refused`: TOKEN_REVOKED for one that was spent before (and ends its session) or that may have been,
+        TOKEN_EXPIRED when the session has reached a limit.
         """
         session_id, token_id = token.session_id or "", token.token_id or ""
         for _ in range(_MAX_ATTEMPTS):
             session = await self._store.find_session(session_id)
             if session is None:
                 if await self.is_revoked(token):  # a log-out took it, since the refresh began
+                    raise Refused(Reason.TOKEN_REVOKED)
+                if self._rules.rotates and token.session_id != session_id_for(token_id):
+                    # One of ours, whose session is lost: nobody can tell any more whether it was spent.
                     raise Refused(Reason.TOKEN_REVOKED)
                 await self._adopt(token, claims, now, origin)
                 continue
@@ -159,7 +169,7 @@ class Ledger:
         return self._rules.ends_at(created_at)
 
     async def _adopt(self, token: TokenReference, claims: Claims, now: float, origin: Origin) -> None:
-        """Begin the session of a token that another issuer made, or whose row is lost, with that token."""
+        """Begin a session with a token that names none, or whose session is lost where tokens do not rotate."""
         issued_at = min(token.issued_at, int(now)) or int(now)
         await self._store.open_session(
             Session(

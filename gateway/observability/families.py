@@ -112,6 +112,11 @@ TOKENS_MISSED: Final = _counter(
 )
 REVOCATIONS: Final = _level("gateway_revocations_known", "Revocations that requests are compared with.", join=Join.MOST)
 
+REVOCATIONS_GIVEN_BACK: Final = _counter(
+    "gateway_revocations_given_back_total",
+    "Revocations that the state engine had lost and has got back from a gateway that knew them.",
+)
+
 # The process
 
 STALENESS: Final = _level(

@@ -82,6 +82,11 @@ class RedisServer:
     def __repr__(self) -> str:
         return f"RedisServer({self._place!r}{', closed' if self._is_closed else ''})"
 
+    @property
+    def place(self) -> str:
+        """For the log: without a password."""
+        return self._place
+
     def key(self, name: str) -> bytes:
         """The key of what there is one of."""
         return f"{{{self._namespace}}}:{name}".encode()
@@ -97,6 +102,14 @@ class RedisServer:
     async def ask(self, *command: bytes | str | int) -> Any:
         """The answer to a command that changes nothing. Raises `StoreUnavailable`, and nothing else."""
         return await self._do(self._execute(*command))
+
+    @property
+    def interruptions(self) -> int:
+        """How often the server may have been restarted, or another one have taken its place, since it was listened to.
+
+        Whatever else happens to a server, it cannot do that and keep its connections.
+        """
+        return self._news.interruptions
 
     async def wait_for_news(self, seconds: float) -> None:
         """Return when a script has published to `key("news")`, after `seconds` at the latest. Never fails."""
@@ -115,7 +128,7 @@ class RedisServer:
                 f"{self._namespace} in {self._place} was made by a newer gateway "
                 f"(version {int(found)}, this one knows {version}); upgrade this gateway."
             )
-        await self._look_for_eviction()
+        await self._check_memory()
 
     async def close(self) -> None:
         """Wait for what is under way, and leave. May be called again."""
@@ -155,15 +168,23 @@ class RedisServer:
     async def _execute(self, *command: bytes | str | float) -> Any:
         return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
 
-    async def _look_for_eviction(self) -> None:
-        """A word in the log when the server may forget what it was told. Many let nobody ask; that is no fault."""
+    async def _check_memory(self) -> None:
+        """Raises `StoreUnavailable` when the server may forget revocations; a word in the log for lesser faults."""
         try:
-            memory = await self._client.info("memory")
+            known = await self._client.info()
         except RedisError:
+            logger.warning("store_unchecked %s: this user may not ask for INFO; see docs/state.md.", self._place)
             return
-        policy = memory.get("maxmemory_policy", _NO_EVICTION)
-        if policy != _NO_EVICTION and memory.get("maxmemory", 0):
+        policy = known.get("maxmemory_policy", _NO_EVICTION)
+        if known.get("maxmemory", 0) and policy != _NO_EVICTION:
+            if policy.startswith("allkeys"):
+                raise StoreUnavailable(
+                    f"{self._place} evicts what is revoked when it is full, and then it would pass again "
+                    f"(maxmemory-policy {policy}); set maxmemory-policy to {_NO_EVICTION}."
+                )
             logger.warning("store_evicts %s: maxmemory-policy is %s; set it to %s.", self._place, policy, _NO_EVICTION)
+        if not known.get("aof_enabled", 1):
+            logger.warning("store_forgets %s: appendonly is off; a restart loses what it was told last.", self._place)
 
 
 def _connection_settings(address: RedisAddress, timeout: float) -> dict[str, Any]:

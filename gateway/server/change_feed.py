@@ -11,6 +11,7 @@ from gateway.interfaces import StateStore, UserDirectory
 from gateway.proxy.admission import Admission
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.server.audit_relay import AuditRelay
+from gateway.server.restoration import Restoration
 
 logger: Final = logging.getLogger("gateway")
 
@@ -47,6 +48,7 @@ class ChangeFeed:
         self._relay = relay
         self._user_position = 0
         self._revocation_position = 0
+        self._restoration = Restoration(store=store, revocations=revocations, clock=clock)
         self._is_reachable = True
         self._caught_up_at = float("-inf")
 
@@ -59,6 +61,11 @@ class ChangeFeed:
     def staleness(self) -> float:
         """Seconds since what is known here was what the store says."""
         return self._clock() - self._caught_up_at
+
+    @property
+    def given_back(self) -> int:
+        """How many revocations the store had lost and has got back from here."""
+        return self._restoration.total
 
     async def catch_up(self) -> None:
         """Read everything up to now. Raises `StoreUnavailable`; what could be read until then counts.
@@ -92,6 +99,8 @@ class ChangeFeed:
         self._revocation_position = news.position
         for revocation in news.revocations:
             self._revocations.add(revocation)
+        if news.begins_anew:
+            self._restoration.compare(news.revocations)
 
     async def follow(self) -> None:
         """Catch up again and again until cancelled. While the store is away, what is known goes on counting."""
@@ -101,6 +110,9 @@ class ChangeFeed:
                 self._note(is_reachable=True)
                 if self._relay is not None:
                     await self._relay.pass_on()
+                if self._restoration.is_due:
+                    await self._restoration.step()
+                    continue
                 await self._store.wait_for_revocations(_POLL_SECONDS)
                 continue
             except StoreUnavailable as error:

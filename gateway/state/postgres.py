@@ -75,15 +75,18 @@ class PostgresStateStore(PostgresAttempts, PostgresOutbox, StateStore):
 
     async def revocations_since(self, position: int) -> NewRevocations:
         revocations: list[Revocation] = []
+        begins_anew = False
         while True:
-            rows = await self._database.fetch(sql.REVOCATIONS_SINCE, *parts_of(position), _PAGE)
+            *asked_of, known = parts_of(position)
+            rows = await self._database.fetch(sql.REVOCATIONS_SINCE, *asked_of, known, _PAGE)
             started_at, table, last = rows[0][:3]
+            begins_anew |= asked_of != [started_at, table] or known > last
             found = [_revocation(row) for row in rows if row["sequence"] is not None]
             revocations += found
             reached = last if len(found) < _PAGE else rows[-1]["sequence"]
             position = position_of(started_at, table, reached)
             if len(found) < _PAGE:
-                return NewRevocations(position=position, revocations=tuple(revocations))
+                return NewRevocations(position=position, revocations=tuple(revocations), begins_anew=begins_anew)
 
     async def wait_for_revocations(self, seconds: float) -> None:
         await self._notifications.wait(seconds)

@@ -6,6 +6,7 @@ the rest. An operator can read it.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -16,6 +17,8 @@ from gateway.state import redis_scripts as scripts
 from gateway.state.redis_attempts import RedisAttempts
 from gateway.state.redis_outbox import RedisOutbox
 from gateway.types import IssuedToken, Revocation, RevokedKind, Session
+
+logger: Final = logging.getLogger("gateway")
 
 _VERSION: Final = 1  # of the keys; a gateway refuses those of a higher one
 
@@ -28,6 +31,13 @@ _PURGE_BATCH: Final = 100  # that are deleted, which takes longer
 _PURGE_PAUSE: Final = 3  # times what a step took: nobody waits for a purge, but others may for their answers
 
 _NO_PARENT: Final = b"*"
+
+_NUMBER_BITS: Final = 64
+
+_EMPTIED: Final = (
+    "has lost all that it was told: it was emptied, or another one took its place. Users have to log in again. "
+    "What running gateways know to be revoked they give back. See docs/state.md on persistence."
+)
 
 
 class RedisStateStore(RedisAttempts, RedisOutbox, StateStore):
@@ -42,10 +52,12 @@ class RedisStateStore(RedisAttempts, RedisOutbox, StateStore):
         self._revocation_keys = [self._revoked, server.key("revocations"), server.key("revocation-ends")]
         self._sweep_keys = [*self._session_indexes, self._revoked, server.key("sweep")]
         self._sequence = server.key("sequence")
+        self._feed_keys = [*self._revocation_keys[:2], self._sequence, server.key("epoch")]
 
     async def prepare(self) -> None:
         """See that the server can be used, and that its keys are known here. Raises `StoreUnavailable`."""
         await self._server.prepare(_VERSION)
+        await self._server.run(scripts.TELL, self._feed_keys, 0, 0, 0)  # so that every snapshot has an epoch
 
     async def open_session(self, session: Session) -> bool:
         return bool(await self._server.run(scripts.OPEN, self._keys_of(session), *_put(session)))
@@ -100,13 +112,26 @@ class RedisStateStore(RedisAttempts, RedisOutbox, StateStore):
         return False
 
     async def revocations_since(self, position: int) -> NewRevocations:
-        keys, revocations = [*self._revocation_keys[:2], self._sequence], []
+        interruptions = self._server.interruptions
+        of_connection, epoch, known = _parts(position)
+        begins_anew = of_connection != interruptions
+        if begins_anew:
+            # The server may have been restarted or replaced, and have lost what it was told last: its epoch is the
+            # same then, and its numbers may have gone past those that were lost.
+            known = 0
+        revocations: list[Revocation] = []
         while True:
-            last, reached, *told = await self._server.run(scripts.TELL, keys, position, _BATCH)
+            epoch_now, goes_on, last, reached, *told = await self._server.run(
+                scripts.TELL, self._feed_keys, known, epoch, _BATCH
+            )
+            begins_anew |= not goes_on
+            if epoch not in (0, int(epoch_now)):
+                logger.error("store_emptied detail=%s", f"{self._server.place} {_EMPTIED}")
+            epoch, known = int(epoch_now), int(reached)
             revocations += [_revocation(each) for each in told]
             if len(told) < _BATCH:
-                return NewRevocations(position=int(last), revocations=tuple(revocations))
-            position = int(reached)
+                position = _position(interruptions, epoch, int(last))
+                return NewRevocations(position=position, revocations=tuple(revocations), begins_anew=begins_anew)
 
     async def wait_for_revocations(self, seconds: float) -> None:
         await self._server.wait_for_news(seconds)
@@ -134,6 +159,17 @@ class RedisStateStore(RedisAttempts, RedisOutbox, StateStore):
     def _keys_of(self, session: Session) -> list[bytes]:
         key = self._server.key_of("session", _bytes(session.id))
         return [self._revoked, key, *self._session_indexes, self._user_index(session.user_id)]
+
+
+def _position(interruptions: int, epoch: int, number: int) -> int:
+    return (((interruptions << _NUMBER_BITS) | epoch) << _NUMBER_BITS) | number
+
+
+def _parts(position: int) -> tuple[int, int, int]:
+    """Interruptions, epoch and number; what was never given is of no epoch."""
+    before, number = divmod(max(position, 0), 1 << _NUMBER_BITS)
+    interruptions, epoch = divmod(before, 1 << _NUMBER_BITS)
+    return interruptions, epoch, number
 
 
 def _put(session: Session) -> tuple[bytes | int, ...]:

@@ -10,6 +10,7 @@ The keys, after the namespace:
 - `revocations`: the same names by the number under which the feed tells them.
 - `revocation-ends`: the same names by `expires_at`.
 - `sequence`: the last number that was given.
+- `epoch`: a number that is made when there is none, so that one that differs tells that all was lost in between.
 - `sweep`: `<up_to> <bound>`: how far those sessions have been deleted that a revocation of everything ended.
 
 A revocation of a user or of everything costs the same however many sessions it ends: their texts stay, but whoever
@@ -47,17 +48,25 @@ REVOKE: Final = Script("""
     return known_expires_at and 0 or 1
 """)
 
-# Gives the last number that was ever given, that of the last revocation that is told, then as many of these as were
-# asked for, each in one text: `<expires_at> <up_to> <name>`. A reader of 50,000 spends its time on the number of texts.
-# A position greater than the last is of a time before the store was emptied or restored.
+# ARGV: number and epoch of the position, how many are asked for. Gives the epoch, whether the position is one of this
+# store, the last number that was ever given, that of the last revocation that is told, then these, each in one text:
+# `<expires_at> <up_to> <name>`. A reader of 50,000 spends its time on the number of texts.
+# The epoch goes with all the rest when the store is emptied; a number above the last one tells that it was set back.
 TELL: Final = Script("""
+    local epoch = redis.call('GET', KEYS[4])
+    if not epoch then
+        local now = redis.call('TIME')
+        epoch = string.format('%.0f', now[1] * 1000000 + now[2])
+        redis.call('SET', KEYS[4], epoch)
+    end
     local last = redis.call('GET', KEYS[3]) or '0'
-    local position = tonumber(ARGV[1]) > tonumber(last) and '0' or ARGV[1]
-    local names = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. position, '+inf', 'LIMIT', 0, ARGV[2])
-    if #names == 0 then return {last, last} end
+    local goes_on = epoch == ARGV[2] and tonumber(ARGV[1]) <= tonumber(last)
+    local known = goes_on and ARGV[1] or '0'
+    local names = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. known, '+inf', 'LIMIT', 0, ARGV[3])
+    if #names == 0 then return {epoch, goes_on and 1 or 0, last, last} end
     local told = redis.call('HMGET', KEYS[1], unpack(names))
     for index, name in ipairs(names) do told[index] = told[index] .. ' ' .. name end
-    return {last, redis.call('ZSCORE', KEYS[2], names[#names]), unpack(told)}
+    return {epoch, goes_on and 1 or 0, last, redis.call('ZSCORE', KEYS[2], names[#names]), unpack(told)}
 """)
 
 PURGE_REVOCATIONS: Final = Script("""

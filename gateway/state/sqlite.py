@@ -180,7 +180,7 @@ class SqliteStateStore(SqliteAttempts, SqliteOutbox, StateStore):
                 Revocation(kind=RevokedKind(kind), id=_text(revoked_id), expires_at=expires_at, up_to=up_to)
                 for kind, revoked_id, expires_at, up_to in connection.execute(query, (known,))
             )
-            return NewRevocations(position=last, revocations=revocations)
+            return NewRevocations(position=last, revocations=revocations, begins_anew=known <= 0)
 
         return await self._file.read(list_new)
 

@@ -1,5 +1,7 @@
 """Obtain: what is read as a body, which fields are good, and what a log-in answers."""
 
+import codecs
+import io
 import json
 from collections.abc import Iterator
 from typing import Final
@@ -50,6 +52,15 @@ ALICE_MULTIPART: Final = _multipart((_named(b"username"), b"alice"), (_named(b"p
 
 def _parse_error(text: str) -> Expected:
     return detail(400, f"JSON parse error - {text}")
+
+
+def _undecodable(body: bytes, charset: str) -> Expected:
+    """What is wrong with it is in the words of this Python's codec; 3.13 has other ones than 3.12."""
+    try:
+        codecs.getreader(charset)(io.BytesIO(body)).read()
+    except UnicodeError as error:
+        return _parse_error(str(error))
+    raise AssertionError(f"this is {charset}: {body!r}")
 
 
 def _not_utf8(position: int) -> str:
@@ -187,10 +198,10 @@ def _json_types() -> Iterator[tuple[str, bytes | None, bytes, Expected]]:
 
     no_charset = detail(400, 'Unsupported charset "rot13" in request Content-Type header.')
     yield "type-json-rot13", b"application/json; charset=rot13", GOOD, no_charset
-    not_punycode = _parse_error("Invalid extended code point '\"'")
+    not_punycode = _undecodable(GOOD, "punycode")
     yield "type-json-punycode", b"application/json; charset=punycode", GOOD, not_punycode
     yield "type-json-empty-charset", b"application/json; charset=", GOOD, PAIR
-    last_counts = _parse_error("UTF-16 stream does not start with BOM")
+    last_counts = _undecodable(GOOD, "utf-16")
     yield "type-json-two-charsets", b"application/json; charset=utf-8; charset=utf-16", GOOD, last_counts
     yield "type-json-semicolon", b"application/json;", GOOD, PAIR
 

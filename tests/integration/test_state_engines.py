@@ -4,7 +4,7 @@ import concurrent.futures
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,13 @@ def own_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     """For a test that ends one of them."""
     with running_pair(request.param, tmp_path) as pair:
         yield pair
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_s55_one_successor_for_all_who_refresh_at_either(pair: Pair) -> None:

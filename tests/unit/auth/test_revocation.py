@@ -126,3 +126,20 @@ def test_purge_does_not_walk_what_is_not_due() -> None:
     for _ in range(3000):
         revocations.purge(999)
     assert time.perf_counter() - started < 1
+
+
+def test_its_entries_are_what_was_added_and_has_not_been_forgotten() -> None:
+    revocations = RevocationList()
+    assert list(revocations.entries()) == []
+    added = {
+        revoked(RevokedKind.TOKEN, "t", 100),
+        revoked(RevokedKind.SESSION, "s", 101),
+        revoked(RevokedKind.USER, "7", 102, up_to=30),
+        revoked(RevokedKind.EVERYTHING, "", 103, up_to=20),
+    }
+    for each in added:
+        revocations.add(each)
+    revocations.add(revoked(RevokedKind.EVERYTHING, "", 90, up_to=10))
+    assert set(revocations.entries()) == added
+    revocations.purge(100)
+    assert set(revocations.entries()) == added - {revoked(RevokedKind.TOKEN, "t", 100)}

@@ -33,6 +33,7 @@ def measured(world: World, *, pools: Sequence[UpstreamPool], end: datetime | Non
         pools=lambda: pools,
         staleness=lambda: 1.5,
         revocations=world.revocations,
+        given_back=lambda: 7,
         certificate_end=lambda: end,
         seats=2,
         reloads=world_reloads(world),
@@ -54,6 +55,7 @@ async def test_every_level_is_measured_with_its_labels() -> None:
         assert levels <= found.keys()
         assert found.keys() - levels == {
             "gateway_token_cache_misses_total",
+            "gateway_revocations_given_back_total",
             "gateway_worker_starts_total",
         }
 

@@ -71,8 +71,23 @@ async def test_a_connection_that_was_cut_is_made_anew(server: LocalServer, handl
     await handle.wait_for_news(LONG)
 
 
+async def test_only_an_end_of_what_was_heard_is_an_interruption(server: LocalServer, handle: RedisServer) -> None:
+    await listening(server, handle)
+    assert handle.interruptions == 0
+    for expected in (1, 2):
+        server.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        while b":0" in server.ask("PUBSUB", "NUMSUB", "{test}:news"):
+            await handle.wait_for_news(0.1)
+        assert handle.interruptions == expected
+    server.kill()
+    for _ in range(3):  # one by which it is gone, and in vain
+        await handle.wait_for_news(0.05)
+    assert handle.interruptions == 3
+
+
 async def test_who_may_not_listen_waits_for_his_time(server: LocalServer) -> None:
     server.ask("ACL", "SETUSER", "someone", "on", ">p", "+@all", "~*", "resetchannels")
     handle = server.handle(url=f"unix://someone:p@{server.socket_path}")
     await asyncio.gather(*(asyncio.wait_for(handle.wait_for_news(0.05), LONG) for _ in range(3)))
+    assert handle.interruptions == 0
     await handle.close()

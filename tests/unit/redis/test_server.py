@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import random
 import signal
 import ssl
@@ -155,11 +154,17 @@ async def test_a_server_that_is_full_says_so_and_changes_nothing(server: LocalSe
         assert await handle.run(WRITE, [handle.key("a")], "1") == b"OK"
 
 
-@pytest.mark.parametrize(("policy", "warns"), [("noeviction", False), ("allkeys-lru", True), ("volatile-ttl", True)])
-async def test_a_server_that_may_forget_is_named_in_the_log(
-    server: LocalServer, caplog: pytest.LogCaptureFixture, policy: str, warns: bool
+@pytest.fixture
+def durable_server(server: LocalServer) -> LocalServer:
+    server.ask("CONFIG", "SET", "appendonly", "yes")
+    return server
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "volatile-ttl"])
+async def test_a_server_that_may_forget_sessions_is_named_in_the_log(
+    durable_server: LocalServer, caplog: pytest.LogCaptureFixture, policy: str
 ) -> None:
-    caplog.set_level(logging.WARNING, "gateway")
+    server = durable_server
     async with opened(server) as handle:
         server.ask("CONFIG", "SET", "maxmemory-policy", policy)
         await handle.prepare(1)
@@ -167,7 +172,28 @@ async def test_a_server_that_may_forget_is_named_in_the_log(
         server.ask("CONFIG", "SET", "maxmemory", "100mb")
         await handle.prepare(1)
         expected = f"store_evicts Redis at {server.socket_path}: maxmemory-policy is {policy}; set it to noeviction."
-        assert caplog.messages == [expected] * warns
+        assert caplog.messages == [expected] * (policy != "noeviction")
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random"])
+async def test_s58_a_server_that_may_forget_revocations_is_refused(durable_server: LocalServer, policy: str) -> None:
+    async with opened(durable_server) as handle:
+        durable_server.ask("CONFIG", "SET", "maxmemory-policy", policy)
+        await handle.prepare(1)  # without maxmemory nothing is evicted
+        durable_server.ask("CONFIG", "SET", "maxmemory", "100mb")
+        assert f"(maxmemory-policy {policy}); set maxmemory-policy to noeviction." in await sentence_of(handle)
+
+
+async def test_a_server_that_keeps_snapshots_at_best_is_named_in_the_log(
+    server: LocalServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(server) as handle:
+        await handle.prepare(1)
+        expected = "appendonly is off; a restart loses what it was told last."
+        assert caplog.messages == [f"store_forgets Redis at {server.socket_path}: {expected}"]
+        server.ask("CONFIG", "SET", "appendonly", "yes")
+        await handle.prepare(1)
+        assert len(caplog.messages) == 1
 
 
 async def test_s88_a_wrong_password_or_none_is_told_without_it(server: LocalServer) -> None:
@@ -192,7 +218,7 @@ async def test_a_user_without_the_rights_is_told_so(server: LocalServer, rights:
         )
 
 
-async def test_who_may_not_ask_for_the_policy_is_not_told_of_it(
+async def test_who_may_not_ask_for_the_policy_is_told_to_look_himself(
     server: LocalServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.ask("CONFIG", "SET", "maxmemory", "100mb")
@@ -200,7 +226,8 @@ async def test_who_may_not_ask_for_the_policy_is_not_told_of_it(
     server.ask("ACL", "SETUSER", "someone", "on", ">s3cret", "+@all", "-info", "~*")
     async with opened(server, url=f"unix://someone:s3cret@{server.socket_path}") as handle:
         await handle.prepare(1)
-    assert caplog.messages == []
+    [message] = caplog.messages
+    assert message.endswith("this user may not ask for INFO; see docs/state.md.")
 
 
 async def test_keys_of_a_newer_gateway_or_of_another_program_are_left_alone(server: LocalServer) -> None:

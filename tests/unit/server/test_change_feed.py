@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -79,6 +80,7 @@ class World:
 
     def __init__(self, path: Path) -> None:
         self.now = NOW
+        self.path = path
         self.directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.store = Store(SqliteFile.open(path))
         self.revocations = RevocationList()
@@ -294,3 +296,22 @@ async def test_a_changed_user_is_forgotten_while_the_store_is_away(world: World)
     with pytest.raises(StoreUnavailable, match="busy"):
         await world.feed.catch_up()
     assert not world.knows("alice")
+
+
+async def test_s58_what_the_store_has_lost_it_gets_back_and_others_hear_of_it(
+    world: World, following: asyncio.Task[None], caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.revoke("t1")
+    await until(lambda: world.revocations.is_revoked(token("t1", None)))
+    assert world.feed.given_back == 0
+    connection = sqlite3.connect(world.path)
+    connection.execute("DELETE FROM revocations")
+    connection.execute("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'revocations'")  # as a backup from before
+    connection.commit()
+    connection.close()
+    await until(lambda: world.feed.given_back == 1)
+    assert await world.other_store.is_revoked(token("t1", None))
+    assert "store_lost_data revocations_given_back=1" in caplog.text
+    asked = world.store.asked
+    await until(lambda: world.store.asked > asked + 5)
+    assert world.feed.given_back == 1
