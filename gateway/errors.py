@@ -38,6 +38,7 @@ class Reason(StrEnum):
     # Questions of other proxies.
     QUESTION_DENIED = "question_denied"
     QUESTION_UNCLEAR = "question_unclear"
+    FORGED_FIELD = "forged_field"
 
     # WebSocket handshakes (RFC 6455 §4.2).
     BAD_HANDSHAKE = "bad_handshake"
@@ -156,6 +157,7 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.QUESTION_UNCLEAR: _own(
         503, Reason.QUESTION_UNCLEAR, "The proxy did not say plainly which request it asks about."
     ),
+    Reason.FORGED_FIELD: _own(400, Reason.FORGED_FIELD, "A field that only the gateway may set came with the request."),
     Reason.BAD_HANDSHAKE: _own(400, Reason.BAD_HANDSHAKE, "This is not a valid WebSocket handshake."),
     Reason.WEBSOCKET_VERSION: _own(426, Reason.WEBSOCKET_VERSION, "Only version 13 of WebSocket is supported."),
     Reason.ORIGIN_NOT_ALLOWED: _own(403, Reason.ORIGIN_NOT_ALLOWED, "Pages of this origin may not connect here."),

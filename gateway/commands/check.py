@@ -65,6 +65,9 @@ def _endpoint_rows(config: "Config") -> Iterator[tuple[str, str, str, str]]:
         (login.blacklist_path, "log-out"),
     ):
         yield path, "POST", "public", f"the gateway itself ({purpose})"
+    if config.forward_auth is not None:
+        who = f"proxies {','.join(config.forward_auth.proxies)}"
+        yield config.forward_auth.path, "all", who, "the gateway itself (questions of proxies)"
     yield login.sessions_path, "GET,DELETE", "required", "the gateway itself (one's own sessions)"
     algorithms = (tokens.algorithm, *(key.algorithm for key in tokens.further_keys))
     if not all(algorithm.startswith("HS") for algorithm in algorithms):

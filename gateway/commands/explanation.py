@@ -36,6 +36,7 @@ _STEPS: Final = (
         frozenset({Reason.USER_NOT_FOUND, Reason.USER_INACTIVE, Reason.PASSWORD_CHANGED, Reason.TOKEN_OUTDATED}),
     ),
 )
+_NO_QUESTION: Final = frozenset({Reason.QUESTION_DENIED, Reason.QUESTION_UNCLEAR})
 _TOKEN_REASONS: Final = frozenset().union(*(reasons for _, reasons in _STEPS))
 
 
@@ -89,14 +90,10 @@ async def explain(
         users = _Users(None if state is None else state.directory)
         stage = Stage(blueprint, directory=users, revocations=revocations)
         rehearsal = await stage.rehearse(request, client)
-    try:
-        path = parse_target(target).path
-    except Refused:
-        path = None
     steps = list(_token_steps(rehearsal, token, known, users.answer))
     return Explanation(
         target=_target(target, rehearsal),
-        routes=[] if path is None else list(_routes(stage.routes, path)),
+        routes=list(_routes(stage.routes, rehearsal.asked_about or target, rehearsal)),
         token=steps,
         verdict=list(_verdict(rehearsal, blueprint.config, is_unsure=any(map(_is_unsure, steps)))),
         head=None if rehearsal.head is None else _head(rehearsal.head, token),
@@ -137,6 +134,14 @@ class _Users(UserLookUp):
 
 
 def _target(raw: str, rehearsal: Rehearsal) -> str:
+    if rehearsal.asked_about is not None:
+        return f"a proxy asks about {_reading(rehearsal.asked_about, rehearsal)}"
+    return _reading(raw, rehearsal)
+
+
+def _reading(raw: str, rehearsal: Rehearsal) -> str:
+    if rehearsal.reason in _NO_QUESTION:
+        return f"{printable(raw)} is where other proxies ask"
     if rehearsal.reason in (Reason.BAD_REQUEST, Reason.METHOD_NOT_SUPPORTED, Reason.TARGET_TOO_LONG):
         return f"{printable(raw)} is not looked at: {ANSWERS[rehearsal.reason].detail}"
     try:
@@ -151,7 +156,13 @@ def _target(raw: str, rehearsal: Rehearsal) -> str:
     return words
 
 
-def _routes(routes: RouteTable[RoutePlan], path: str) -> Iterator[Step]:
+def _routes(routes: RouteTable[RoutePlan], target: str, rehearsal: Rehearsal) -> Iterator[Step]:
+    if rehearsal.reason in _NO_QUESTION:
+        return
+    try:
+        path = parse_target(target).path
+    except Refused:
+        return
     winner: str | None = None
     own_others = 0
     for entry, is_exact, _, covers in routes.trace(path):
@@ -219,11 +230,21 @@ def _verdict(rehearsal: Rehearsal, config: Config, *, is_unsure: bool) -> Iterat
             yield "unless what was not looked up speaks against it"
         return
     status, body = _status_and_body(rehearsal.answer)
-    if rehearsal.reason is None:
+    if rehearsal.asked_about is not None and rehearsal.reason is None:
+        yield f"a proxy would be told that it may pass it on: {status}"
+        yield from _identity(rehearsal)
+    elif rehearsal.reason is None:
         yield f"would be answered by the gateway itself: {status}"
     else:
         yield f"would be refused: {status}, reason {rehearsal.reason.value}"
         yield json.dumps(body)
+
+
+def _identity(rehearsal: Rehearsal) -> Iterator[str]:
+    if rehearsal.principal is None:
+        yield "with no identity: nobody is there, or nobody is asked"
+    else:
+        yield printable(f"with {', '.join(rehearsal.principal.identity.decode().splitlines())}")
 
 
 def _upstream(plan: RoutePlan, config: Config) -> str:

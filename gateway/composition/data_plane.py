@@ -1,10 +1,11 @@
 """Configuration → the data plane: who may pass, how heads are read and written, what a client may take."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.auth.bearer import BearerReader
 from gateway.auth.foreign_issuer import ForeignIssuers
-from gateway.auth.identity import MANAGED_FIELDS, IdentityRenderer, preset_fields
+from gateway.auth.identity import MANAGED_FIELDS, USER_ID_FIELD, IdentityRenderer, preset_fields
 from gateway.auth.revocation import RevocationList
 from gateway.auth.verifier import TokenVerifier
 from gateway.config.model import Config
@@ -49,17 +50,23 @@ def build_admission(
 def build_admission_rules(config: Config, verifier: TokenVerifier, foreign: ForeignIssuers | None) -> AdmissionRules:
     """By which an admission judges."""
     names = config.tokens.claims
-    preset = preset_fields(config.identity.preset, user_id_claim=names.user_id, roles_claim=names.roles)
     return AdmissionRules(
         bearer=BearerReader(schemes=config.bearer.schemes),
         verifier=verifier,
         foreign=foreign,
         identity=IdentityRenderer(
-            fields={**preset, **config.identity.fields},
+            fields=_identity_fields(config),
             refuses_unsafe=config.identity.unsafe_values is UnsafeValue.REFUSE,
         ),
         roles_claim=names.roles,
     )
+
+
+def _identity_fields(config: Config) -> Mapping[str, str]:
+    """Field → claim, of those beside X-User-Id."""
+    names = config.tokens.claims
+    preset = preset_fields(config.identity.preset, user_id_claim=names.user_id, roles_claim=names.roles)
+    return {**preset, **config.identity.fields}
 
 
 def build_rules(config: Config, *, routes: RouteTable[RoutePlan], cors: CorsPolicy | None) -> PlaneRules:
@@ -89,7 +96,7 @@ def _preparation(
         token_field=config.bearer.field_name,
         managed={*MANAGED_FIELDS, *config.identity.fields},
         trusts_peer=trusts_peer,
-        may_ask=may_ask,
+        told={USER_ID_FIELD, *_identity_fields(config)} if may_ask else None,
     )
     return Preparation(
         reader=RequestReader(uses=uses, max_fields=config.limits.max_fields),

@@ -55,7 +55,8 @@ class Rehearsal:
 
     `head` is what `server` would get, None for one that goes no further; then `answer` is the client's, and `reason`
     why (None for an answer that is no refusal). `plan` is the route as far as one was found,
-    `principal` whose token was good, whatever the route then said.
+    `principal` whose token was good, whatever the route then said. `asked_about` is the target that a proxy's question
+    is about, None for a request that is none.
     """
 
     plan: RoutePlan | None
@@ -64,6 +65,7 @@ class Rehearsal:
     answer: bytes
     server: str | None
     head: bytes | None
+    asked_about: str | None
 
 
 class Stage:
@@ -178,6 +180,7 @@ def _told(
         answer=answer,
         server=server,
         head=None if data is None else data[: data.index(_END) + len(_END)],
+        asked_about=None if exchange.request.asked_by is None else exchange.request.target,
     )
 
 

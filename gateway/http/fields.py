@@ -66,6 +66,7 @@ FORWARDING: Final = frozenset(
         fold(CLIENT_ADDRESS_FIELD.encode()),
     }
 )
+_PATH_OVERRIDES: Final = frozenset({b"X_ORIGINAL_URL", b"X_REWRITE_URL"})
 # There are more of these than anybody can list: X-Forwarded-Client-Cert is Envoy's identity, X-Forwarded-Uri a path.
 _FORWARDED_PREFIX: Final = b"X_FORWARDED_"
 
@@ -91,6 +92,7 @@ class Use(IntEnum):
     UPGRADE = 15
     TRACEPARENT = 16
     TRACESTATE = 17
+    FORGERY = 18
 
 
 # Bound once: up to Python 3.11 each look at a member through its class costs 100 ns, here several times a field line.
@@ -107,6 +109,7 @@ ORIGIN: Final = Use.ORIGIN
 PREFLIGHT: Final = Use.PREFLIGHT
 REQUEST_ID: Final = Use.REQUEST_ID
 FORWARDED: Final = Use.FORWARDED
+FORGERY: Final = Use.FORGERY
 ACCESS_CONTROL: Final = Use.ACCESS_CONTROL
 UPGRADE: Final = Use.UPGRADE
 TRACEPARENT: Final = Use.TRACEPARENT
@@ -179,25 +182,28 @@ class _FieldUses(ABC):
 class RequestFieldUses(_FieldUses):
     """`token_field` carries the access token; `managed` are the identity fields, which only the gateway may set.
 
-    With `trusts_peer` the X-Forwarded-* fields are kept aside to be judged, where they are dropped else; with `may_ask`
-    also the two by which a proxy names the request that it asks about.
+    With `trusts_peer` the X-Forwarded-* fields are kept aside to be judged, where they are dropped else. `told` are the
+    identity fields that a proxy is told which may ask (None: it may not), and so takes out of what it passes on. Then
+    the two fields by which it names a request are kept aside, too, and what it would not take out is a forgery.
     """
 
-    __slots__ = ("_dropped", "_forwarded", "_token_field")
+    __slots__ = ("_dropped", "_forgeries", "_forwarded", "_token_field", "_told")
 
     def __init__(
-        self, *, token_field: str, managed: Iterable[str], trusts_peer: bool = False, may_ask: bool = False
+        self,
+        *,
+        token_field: str,
+        managed: Iterable[str],
+        trusts_peer: bool = False,
+        told: Iterable[str] | None = None,
     ) -> None:
         super().__init__()
-        self._forwarded = (_TRUSTED if trusts_peer else frozenset()) | (_ASKED_ABOUT if may_ask else frozenset())
+        managed_folded = frozenset(fold(name.encode()) for name in managed)
+        self._forwarded = (_TRUSTED if trusts_peer else frozenset()) | (frozenset() if told is None else _ASKED_ABOUT)
+        self._told = frozenset(name.lower().encode() for name in told or ())
+        self._forgeries = frozenset() if told is None else managed_folded | _PATH_OVERRIDES
         self._token_field = token_field.lower().encode()
-        self._dropped = (
-            HOP_BY_HOP
-            | FORWARDING
-            | _DECIDING_FOLDED
-            | {fold(name.encode()) for name in managed}
-            | {fold(self._token_field)}
-        )
+        self._dropped = HOP_BY_HOP | FORWARDING | _DECIDING_FOLDED | managed_folded | {fold(self._token_field)}
 
     def use_of(self, name: bytes) -> Use:
         lower = name.lower()
@@ -208,6 +214,8 @@ class RequestFieldUses(_FieldUses):
         if lower in self._forwarded:
             return Use.FORWARDED
         folded = fold(name)
+        if folded in self._forgeries and lower not in self._told:
+            return Use.FORGERY
         if folded in self._dropped or folded.startswith(_FORWARDED_PREFIX):
             return Use.DROP
         return Use.PASS_ONCE if lower in _SINGLETONS else Use.PASS

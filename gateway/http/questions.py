@@ -55,7 +55,7 @@ class Questions:
 
         Raises `Refused`: QUESTION_DENIED for who may not ask, QUESTION_UNCLEAR where it cannot be told what is asked,
         BAD_REQUEST for what is no request line, NO_ROUTE for a question about the endpoint, BAD_TARGET for a target
-        that is no path.
+        that is no path, FORGED_FIELD for a request that names a user or another path in a way that only we take out.
         """
         if self._named_in is None:
             raise Refused(Reason.QUESTION_DENIED)
@@ -64,7 +64,7 @@ class Questions:
         targets = [value for name, value in forwarded if name == _URI]
         behind = request.target[len(self._path) :]
         if self._named_in is NamedIn.FIELDS:
-            if behind or len(methods) != 1 or len(targets) != 1:
+            if behind[:1] not in ("", "?") or len(methods) != 1 or len(targets) != 1:
                 raise Refused(Reason.QUESTION_UNCLEAR)
             method, target = _read(methods[0], targets[0])
         else:
@@ -75,6 +75,8 @@ class Questions:
             raise Refused(Reason.BAD_TARGET)
         if self.concerns(target):
             raise Refused(Reason.NO_ROUTE)
+        if request.has_forgery:
+            raise Refused(Reason.FORGED_FIELD)
         request.asked_by, request.method, request.target = request.method, method, target
         # A preflight is not answered through another proxy, which takes any good answer for leave to pass it on; nor
         # is a tunnel opened, or waited for a body.

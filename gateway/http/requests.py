@@ -9,6 +9,7 @@ from gateway.http.fields import (
     CONTENT_LENGTH,
     DROP,
     EXPECT,
+    FORGERY,
     FORWARDED,
     HOST,
     ORIGIN,
@@ -46,6 +47,7 @@ class Request:
     connection (RFC 9112 §9.3). `forwarded` are the X-Forwarded-* of a trusted proxy, None from anybody else.
     `traceparent` is a valid one, and `tracestate` the lines that came with it; None where it is none or came twice.
     `is_upgrade`: Upgrade came and Connection names it, without which it says nothing (RFC 9110 §7.8).
+    `has_forgery`: a field that only the gateway may set came from a proxy that passes such fields on.
     `asked_by` is the method of a proxy's question about this request (`http.questions`), None for the request itself.
     """
 
@@ -68,6 +70,7 @@ class Request:
     is_preflight: bool = False
     should_close: bool = False
     is_upgrade: bool = False
+    has_forgery: bool = False
     asked_by: str | None = None
 
 
@@ -163,6 +166,8 @@ def _take_context(request: Request, use: Use, value: bytes, line: bytes) -> None
     elif use is FORWARDED:
         name = line.partition(b":")[0].lower()
         request.forwarded = [*(request.forwarded or ()), (name, value)]
+    elif use is FORGERY:
+        request.has_forgery = True
     else:
         request.method_overrides = [*(request.method_overrides or ()), line]
 

@@ -51,6 +51,11 @@ def test_the_page_shows_the_files_that_are_shipped(name: str) -> None:
     assert f"```yaml\n{(TOP / 'deploy/compose' / name).read_text()}```" in (TOP / "docs/deployment.md").read_text()
 
 
+@pytest.mark.parametrize("path", sorted((TOP / "deploy/forward-auth").iterdir()), ids=lambda path: path.name)
+def test_the_page_about_other_proxies_shows_the_files_that_are_tested(path: Path) -> None:
+    assert f"\n{path.read_text()}```\n" in (TOP / "docs/forward-auth.md").read_text()
+
+
 def test_the_chart_and_the_component_have_one_configuration() -> None:
     chart = yaml.safe_load((TOP / "deploy/helm/simplejwt-gateway/values.yaml").read_text())["config"]
     assert chart == yaml.safe_load((TOP / "deploy/kubernetes/component/gateway.yaml").read_text())

@@ -94,6 +94,15 @@ def test_one_line_a_foreign_issuer_says_whose_its_users_are(config_file: Path, r
     ]
 
 
+def test_it_says_which_proxies_may_ask(config_file: Path, run: Run) -> None:
+    text = config_file.read_text()
+    config_file.write_text(
+        f"{text}listen: {{trusted_proxies: [10.0.0.0/8]}}\nforward_auth: {{proxies: [10.0.0.7, 10.1.0.0/24]}}\n"
+    )
+    row = "/forward-auth\tall\tproxies 10.0.0.7,10.1.0.0/24\tthe gateway itself (questions of proxies)\n"
+    assert row in run("check", "--config", config_file)[1]
+
+
 def test_an_optional_route_with_roles_asks_for_them(config_file: Path, run: Run) -> None:
     config_file.write_text(config_file.read_text().replace("access: optional,", "access: optional, roles: [staff],"))
     assert "/feed\tGET,HEAD\troles staff\t" in run("check", "--config", config_file)[1]

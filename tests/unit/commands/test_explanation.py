@@ -37,3 +37,43 @@ def test_a_prefix_that_ends_inside_of_a_segment() -> None:
     steps = {step.subject: step.words for step in explained("/abc").routes}
     assert steps["/ab"] == "does not match: it ends inside of a segment of the path"
     assert steps["/"] == "matches, the longest that does: it decides"
+
+
+def asked(request: str, *, client: str = "192.0.2.1") -> Explanation:
+    blueprint = draw(
+        document_with(
+            routes="[{path: /, upstream: app, access: public}, {path: /ab, upstream: app}]",
+            listen="{trusted_proxies: [192.0.2.1]}",
+            forward_auth="{proxies: [192.0.2.1]}",
+        )
+    )
+    raw = f"GET /forward-auth HTTP/1.1\r\nHost: a\r\n{request}\r\n".encode()
+    return asyncio.run(explain(blueprint, raw, target="/forward-auth", client=client, token=None, is_offline=True))
+
+
+def about(uri: str) -> str:
+    return f"X-Forwarded-Method: GET\r\nX-Forwarded-Uri: {uri}\r\n"
+
+
+def test_of_a_proxys_question_it_is_the_request_that_is_explained() -> None:
+    told = asked(about("/x?y"))
+    assert told.target == "a proxy asks about path /x, query ?y"
+    assert {step.subject: step.words for step in told.routes}["/"] == "matches, the longest that does: it decides"
+    assert list(told.verdict)[-2:] == [
+        "a proxy would be told that it may pass it on: 200",
+        "with no identity: nobody is there, or nobody is asked",
+    ]
+    told = asked(about("/ab/c"))
+    assert {step.subject: step.words for step in told.routes}["/ab"] == "matches, the longest that does: it decides"
+    assert "would be refused: 401, reason not_authenticated" in told.verdict
+
+
+@pytest.mark.parametrize(
+    ("request_", "client", "reason"),
+    [("", "192.0.2.1", "question_unclear"), (about("/x"), "192.0.2.2", "question_denied")],
+)
+def test_what_is_no_question_to_be_answered_has_no_route(request_: str, client: str, reason: str) -> None:
+    told = asked(request_, client=client)
+    assert told.target == "/forward-auth is where other proxies ask"
+    assert told.routes == []
+    assert f"reason {reason}" in told.verdict[0]

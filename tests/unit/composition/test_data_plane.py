@@ -168,3 +168,34 @@ def test_caps_are_the_configured_ones_and_trusted_proxies_are_exempt() -> None:
 def test_by_default_an_address_has_no_cap() -> None:
     caps = ConnectionCaps(rules().caps)
     assert {caps.take(parse_address("192.0.2.1")) for _ in range(1000)} == {NOT_COUNTED}
+
+
+@pytest.mark.parametrize(
+    ("request_in", "head"),
+    [
+        ("fields", b"GET /ask HTTP/1.1\r\nHost: a\r\nX-Forwarded-Method: PUT\r\nX-Forwarded-Uri: /x\r\n"),
+        ("target", b"PUT /ask/x HTTP/1.1\r\nHost: a\r\n"),
+    ],
+)
+def test_s24_those_may_ask_who_are_listed(request_in: str, head: bytes) -> None:
+    asking = f"{{path: /ask, proxies: [10.0.0.7], request_in: {request_in}}}"
+    made = rules(forward_auth=asking, listen="{trusted_proxies: [10.0.0.0/8]}", identity="{fields: {X-Team: team}}")
+    (networks, preparation), (others, trusted) = made.listed
+    assert parse_address("10.0.0.7") in networks
+    assert parse_address("10.0.0.8") not in networks
+    assert parse_address("10.0.0.8") in others
+    asked = preparation.prepare(head + b"\r\n")
+    assert (asked.request.method, asked.request.target) == ("PUT", "/x")
+    assert asked.refusal is None
+    for nobody in (made.preparation, trusted):
+        assert nobody.prepare(head + b"\r\n").refusal is Reason.QUESTION_DENIED
+    # What it is told of users it takes out itself, and nothing else.
+    assert preparation.prepare(head + b"X-Team: a\r\nX-User-Id: 1\r\n\r\n").refusal is None
+    for forged in (b"X_Team: a", b"Remote-User: a"):
+        assert preparation.prepare(b"%b%b\r\n\r\n" % (head, forged)).refusal is Reason.FORGED_FIELD
+
+
+def test_nobody_may_ask_unless_the_file_says_so() -> None:
+    made = rules(listen="{trusted_proxies: [10.0.0.0/8]}")
+    assert len(made.listed) == 1
+    assert made.preparation.prepare(b"GET /forward-auth HTTP/1.1\r\nHost: a\r\n\r\n").refusal is None

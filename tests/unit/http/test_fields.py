@@ -124,13 +124,22 @@ def test_s6_what_a_trusted_proxy_says_is_kept_aside_in_its_one_proper_spelling(n
 
 @pytest.mark.parametrize("name", ASKED_ABOUT)
 def test_s24_what_a_proxy_asks_about_is_kept_aside_of_those_that_may_ask(name: str) -> None:
-    asking = RequestFieldUses(token_field="Authorization", managed=MANAGED, trusts_peer=True, may_ask=True)
+    asking = RequestFieldUses(token_field="Authorization", managed=MANAGED, trusts_peer=True, told=())
     for spelling in (name, name.lower()):
         assert asking.use_of(spelling.encode()) is Use.FORWARDED
         assert USES.use_of(spelling.encode()) is Use.DROP
     for other in (name.replace("-", "_"), "X-Original-URI", "X-Original-Method"):
         assert asking.use_of(other.encode()) is Use.DROP
     assert asking.use_of(b"X-Forwarded-For") is Use.FORWARDED
+
+
+def test_s1_what_a_proxy_that_asks_would_pass_on_is_a_forgery() -> None:
+    asking = RequestFieldUses(token_field="Authorization", managed={"X-User-Id", "Remote-User"}, told={"X-User-Id"})
+    for name in (b"X_User_Id", b"x.user-id", b"Remote-User", b"REMOTE_USER", b"X-Original-URL", b"X_Rewrite_Url"):
+        assert asking.use_of(name) is Use.FORGERY
+        assert USES.use_of(name) is not Use.FORGERY
+    for name in (b"X-User-Id", b"x-user-id", b"X-Real-IP", b"X-Original-URI"):
+        assert asking.use_of(name) is Use.DROP
 
 
 @pytest.mark.parametrize(

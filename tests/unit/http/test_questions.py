@@ -62,6 +62,12 @@ def test_the_fields_say_which_request_is_meant() -> None:
     assert (request.method, request.target, request.asked_by) == ("POST", "/admin/x?y=/z", "HEAD")
 
 
+def test_caddy_leaves_the_query_behind_the_path_where_it_says_nothing() -> None:
+    request = about(b"GET", b"/x", target="/forward-auth?/y")
+    questions().unfold(request)
+    assert request.target == "/x"
+
+
 def test_or_the_request_line_behind_the_path() -> None:
     for target in ("/", "/admin/x?y", "/%61"):
         request = question(target="/forward-auth" + target, method="PUT")
@@ -89,7 +95,6 @@ UNCLEAR = {
     "two-targets": question((METHOD, b"GET"), (URI, b"/x"), (URI, b"/x")),
     "behind-the-path": about(b"GET", b"/x", target="/forward-auth/"),
     "another-behind-the-path": about(b"GET", b"/x", target="/forward-auth/y"),
-    "a-query": about(b"GET", b"/x", target="/forward-auth?/y"),
 }
 
 
@@ -138,6 +143,11 @@ def test_a_target_that_is_no_path_is_refused(uri: bytes) -> None:
 def test_so_is_one_that_comes_behind_the_path() -> None:
     for behind in ("*", "?x", "%2Fx"):
         assert refusal(question(target="/forward-auth" + behind), NamedIn.TARGET) is Reason.BAD_TARGET
+
+
+def test_s1_a_request_that_names_a_user_itself_is_refused() -> None:
+    assert refusal(about(b"GET", b"/x", has_forgery=True)) is Reason.FORGED_FIELD
+    assert refusal(question(target="/forward-auth/x", has_forgery=True), NamedIn.TARGET) is Reason.FORGED_FIELD
 
 
 def test_the_endpoint_itself_is_no_backends() -> None:

@@ -363,7 +363,10 @@ def preparation(
 ) -> Preparation:
     """`may_ask` None: there is no endpoint to ask at."""
     uses = RequestFieldUses(
-        token_field="Authorization", managed={"X-User-Id"}, trusts_peer=trusts_peer, may_ask=bool(may_ask)
+        token_field="Authorization",
+        managed={"X-User-Id", "Remote-User"},
+        trusts_peer=trusts_peer,
+        told={"X-User-Id"} if may_ask else None,
     )
     return Preparation(
         reader=RequestReader(uses=uses, max_fields=MAX_FIELDS),

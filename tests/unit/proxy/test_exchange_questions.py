@@ -72,6 +72,9 @@ VERDICTS = {
     "connect": (about(b"/open/x", method=b"CONNECT"), 501, "method_not_supported"),
     "long": (about(b"/open/" + b"x" * 1100), 414, "target_too_long"),
     "host": (about(b"/open/x").replace(b"a.example", b"a@example"), 400, "bad_host"),
+    "spelling": (about(b"/open/x", b"X_User_Id: 1"), 400, "forged_field"),
+    "other-identity": (about(b"/open/x", b"Remote-User: 1"), 400, "forged_field"),
+    "other-path": (about(b"/open/x", b"X-Rewrite-URL: /app"), 400, "forged_field"),
     "unclear": (request(b"/forward-auth", bearer()), 503, "question_unclear"),
     "preflight": (
         about(b"/app/x", ORIGIN_LINE, b"Access-Control-Request-Method: GET", method=b"OPTIONS"),
