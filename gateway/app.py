@@ -14,12 +14,11 @@ from typing import Final, Self
 
 from aiohttp import web
 
-from gateway.auth.foreign_issuer import ForeignIssuer, ForeignIssuers
 from gateway.auth.revocation import RevocationList
 from gateway.composition.blueprint import Blueprint, draw
 from gateway.composition.data_plane import build_admission, build_admission_rules, build_rules
 from gateway.composition.endpoints import build_endpoints, build_hashing
-from gateway.composition.foreign_issuers import build_foreign_issuers, build_issuer_keys
+from gateway.composition.foreign_issuers import FollowedIssuer, Issuers, foreign_of
 from gateway.composition.metrics import Measured, Metering, Scrape, build_exposition, open_metering, sources
 from gateway.composition.ports import open_ports
 from gateway.composition.routes import RouteCounts, build_cors, build_routes
@@ -29,6 +28,7 @@ from gateway.composition.tracing import open_tracing
 from gateway.composition.upstreams import RunningUpstream, Upstreams, build_endpoints_pool
 from gateway.config.load import Document
 from gateway.config.sections.listen import Listen
+from gateway.config.sections.log import Log
 from gateway.endpoints.admin import OK, build_admin_application
 from gateway.endpoints.connection import require_c_parsers
 from gateway.http.addresses import Networks
@@ -58,8 +58,6 @@ from gateway.tasks import spawn
 
 logger: Final = logging.getLogger("gateway")
 
-_ISSUER_PATIENCE: Final = 3.0  # seconds
-
 
 def build(document: Document) -> "Gateway":
     """Raises `ConfigError` for files that are refused, `GatewayError` as `Gateway` does."""
@@ -80,6 +78,7 @@ class _Parts:
     admission: AdmissionRules
     control_plane: ControlPlane
     upstreams: Mapping[str, RunningUpstream]
+    issuers: Mapping[str, FollowedIssuer]
     counts: RouteCounts
 
 
@@ -134,29 +133,25 @@ class Gateway:
         self._meters = Meters(tally)
         self._upstreams = Upstreams(reader=self._responses, meters=self._meters)
         self._state = state = await self._exit.enter_async_context(open_state(config))
-        issuers = build_foreign_issuers(config)
-        self._foreign = ForeignIssuers(issuers.values()) if issuers else None
-        self._admission = admission = build_admission(
-            config,
-            verifier=build_verifier(config, self._blueprint.credentials.keyring),
-            foreign=self._foreign,
-            revocations=self._revocations,
-            directory=state.directory,
-        )
-        await self._start_issuer_keys(issuers, admission)
-        self._long_exchanges = long_exchanges = LongExchanges(
-            revocations=self._revocations, directory=state.directory, clock=time.time, loop=loop
-        )
-        self._exit.callback(long_exchanges.close)
-        feed = await self._start_change_feed(state, admission, long_exchanges)
+        self._issuers = Issuers(meters=self._meters, on_keys_gone=self._forget_tokens)
+        self._exit.callback(self._issuers.close)
         self._hashing = build_hashing(config)
         self._exit.callback(self._hashing.close)
         parts = await self._make_parts(self._blueprint)
         self._exit.push_async_callback(self._close_control_planes)
         self._exit.callback(self._upstreams.close)
         self._use(parts)
+        self._admission = admission = build_admission(
+            parts.admission, revocations=self._revocations, directory=state.directory
+        )
+        self._long_exchanges = long_exchanges = LongExchanges(
+            revocations=self._revocations, directory=state.directory, clock=time.time, loop=loop
+        )
+        self._exit.callback(long_exchanges.close)
+        feed = await self._start_change_feed(state, admission, long_exchanges)
         tracing = await self._exit.enter_async_context(open_tracing(config.tracing))
         self._plane = plane = self._build_data_plane(parts.rules, tracing, loop)
+        self._exit.callback(self._flush_access_log)
         _note_certificate(self._blueprint.credentials.certificate)
         self._listener = listener = Listener(sockets=ports.clients, plane=plane, rules=_listener_rules(self._blueprint))
         if ports.admin:
@@ -178,6 +173,8 @@ class Gateway:
             self._admission.swap(parts.admission)
         self._plane.swap(parts.rules)
         self._use(parts)
+        if before.config.log != blueprint.config.log:
+            self._swap_access_log(_open_access_log(blueprint.config.log, asyncio.get_running_loop()))
         self._listener.rules = _listener_rules(blueprint)
         if before.credentials.certificate != blueprint.credentials.certificate:
             _note_certificate(blueprint.credentials.certificate)
@@ -198,12 +195,16 @@ class Gateway:
             meters=self._meters,
             counts=counts,
         )
+        issuers = self._issuers.draw(blueprint)
+        await self._issuers.fetch(issuers)
         verifier = build_verifier(config, blueprint.credentials.keyring)
+        foreign = foreign_of({name: followed.issuer for name, followed in issuers.items()})
         return _Parts(
             rules=build_rules(config, routes=routes, cors=cors),
-            admission=build_admission_rules(config, verifier, self._foreign),
+            admission=build_admission_rules(config, verifier, foreign),
             control_plane=control_plane,
             upstreams=upstreams,
+            issuers=issuers,
             counts=counts,
         )
 
@@ -211,6 +212,7 @@ class Gateway:
         self._control_plane = parts.control_plane
         self._counts = parts.counts
         self._upstreams.run(parts.upstreams)
+        self._issuers.run(parts.issuers)
 
     def _retire(self, control_plane: ControlPlane) -> None:
         task = spawn(control_plane.retire(), name="retire_endpoints")
@@ -266,6 +268,7 @@ class Gateway:
             revocations=self._revocations,
             given_back=lambda: feed.given_back,
             certificate_end=self._certificate_end,
+            issuers=lambda: self._issuers.keys,
             seats=metering.seats,
             reloads=metering.reloads,
         )
@@ -277,20 +280,8 @@ class Gateway:
         certificate = self._blueprint.credentials.certificate
         return None if certificate is None else certificate.ends_at
 
-    async def _start_issuer_keys(self, issuers: Mapping[str, ForeignIssuer], admission: Admission) -> None:
-        """Waits for the first ones, so that their tokens pass from the first request on, but not for long."""
-        followed = build_issuer_keys(
-            self._blueprint.config,
-            issuers,
-            contexts=self._blueprint.credentials.issuers,
-            on_keys_gone=admission.forget_tokens,
-        )
-        for keys in followed:
-            self._exit.callback(spawn(keys.follow(), name="issuer_keys").cancel)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ISSUER_PATIENCE):
-                for keys in followed:
-                    await keys.wait()
+    def _forget_tokens(self) -> None:
+        self._admission.forget_tokens()
 
     async def _start_change_feed(self, state: State, admission: Admission, long_exchanges: LongExchanges) -> ChangeFeed:
         max_staleness = self._blueprint.config.state.max_staleness
@@ -339,7 +330,7 @@ class Gateway:
         return DataPlane(
             rules=rules,
             admission=self._admission,
-            access_log=self._open_access_log(loop),
+            access_log=_open_access_log(self._blueprint.config.log, loop),
             tracing=tracing,
             unrouted=self._meters.route(UNROUTED),
             long_exchanges=self._long_exchanges,
@@ -347,20 +338,25 @@ class Gateway:
             loop=loop,
         )
 
-    def _open_access_log(self, loop: asyncio.AbstractEventLoop) -> AccessLog | None:
-        log = self._blueprint.config.log
-        if not log.access:
-            return None
-        words = words_for(sys.stdout, log.format)
-        access_log = AccessLog(stream=sys.stdout, clock=time.time, loop=loop, words=words)
-        self._exit.callback(access_log.flush)
-        return access_log
+    def _swap_access_log(self, access_log: AccessLog | None) -> None:
+        self._flush_access_log()
+        self._plane.access_log = access_log
+
+    def _flush_access_log(self) -> None:
+        if self._plane.access_log is not None:
+            self._plane.access_log.flush()
+
+
+def _open_access_log(log: Log, loop: asyncio.AbstractEventLoop) -> AccessLog | None:
+    if not log.access:
+        return None
+    return AccessLog(stream=sys.stdout, clock=time.time, loop=loop, words=words_for(sys.stdout, log.format))
 
 
 def _tells_tokens(blueprint: Blueprint) -> tuple[object, ...]:
     """What verified tokens were verified by, and what the backend was told of them."""
     config = blueprint.config
-    return config.tokens, config.bearer, config.identity
+    return config.tokens, config.bearer, config.identity, config.foreign_issuers, blueprint.credentials.issuers
 
 
 def _listener_rules(blueprint: Blueprint) -> ListenerRules:

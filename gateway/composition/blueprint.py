@@ -2,16 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from gateway.composition.credentials import Credentials, read_credentials
 from gateway.composition.state import check_state
 from gateway.config import changes
 from gateway.config.load import Document
 from gateway.config.model import Config
-
-# Foreign issuers go on with the keys that they have fetched, and translate into the claims that they were made with.
-_KNOWN_TO_ISSUERS: Final = ("tokens.claims", "tokens.leeway")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +37,7 @@ def changed_paths(old: Blueprint, new: Blueprint) -> list[str]:
 
 def restart_paths(old: Blueprint, new: Blueprint) -> list[str]:
     """The ones among them that a running gateway cannot take up."""
-    return [
-        change.path
-        for change in changes.changes(old.config, new.config)
-        if change.needs_restart or (new.config.foreign_issuers and change.path.startswith(_KNOWN_TO_ISSUERS))
-    ]
+    return [change.path for change in changes.changes(old.config, new.config) if change.needs_restart]
 
 
 def _files(old: Blueprint, new: Blueprint) -> Iterator[str]:
@@ -56,3 +48,11 @@ def _files(old: Blueprint, new: Blueprint) -> Iterator[str]:
         was = before.upstreams.get(name)
         if was is not None and was != tls and old.config.upstreams[name].tls == new.config.upstreams[name].tls:
             yield f"upstreams.{name}.tls"
+    for name, tls in after.issuers.items():
+        was = before.issuers.get(name)
+        if (
+            was is not None
+            and was != tls
+            and old.config.foreign_issuers[name].ca == new.config.foreign_issuers[name].ca
+        ):
+            yield f"foreign_issuers.{name}.ca"

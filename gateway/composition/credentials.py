@@ -23,7 +23,7 @@ _MAX_PEM_BYTES: Final = 1024 * 1024  # the system's own authorities are 200 KiB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientTls:
-    """For the https servers of an upstream; equal when `context` was made of the same authorities, certificate, key."""
+    """For https servers; equal when `context` was made of the same authorities, certificate and key."""
 
     material: tuple[bytes | None, ...] = field(repr=False)
     context: ssl.SSLContext = field(compare=False)
@@ -33,13 +33,13 @@ class ClientTls:
 class Credentials:
     """`certificate` is the listener's, None without TLS; `upstreams` are those with https servers, by name.
 
-    `issuers` are the contexts towards foreign issuers, by theirs.
+    `issuers` are all foreign issuers, by theirs.
     """
 
     keyring: Keyring
     certificate: ServerCertificate | None
     upstreams: Mapping[str, ClientTls]
-    issuers: Mapping[str, ssl.SSLContext]
+    issuers: Mapping[str, ClientTls]
 
 
 def read_credentials(document: Document) -> Credentials:
@@ -95,19 +95,20 @@ def _upstreams_of(document: Document) -> Mapping[str, ClientTls]:
     return found
 
 
-def _issuers_of(document: Document) -> Mapping[str, ssl.SSLContext]:
+def _issuers_of(document: Document) -> Mapping[str, ClientTls]:
     """For the servers of foreign issuers; always verified."""
-    contexts: dict[str, ssl.SSLContext] = {}
+    found: dict[str, ClientTls] = {}
     problems: list[Problem] = []
     for name, entry in document.config.foreign_issuers.items():
         try:
             ca = _read(document, "ca", entry.ca, is_secret=False)
-            contexts[name] = client_context(ca=ca, certificate=None, key=None, is_verified=True)
+            context = client_context(ca=ca, certificate=None, key=None, is_verified=True)
+            found[name] = ClientTls(material=(ca,), context=context)
         except TlsRefused as refusal:
             problems.append(document.problem(f"foreign_issuers.{name}.{refusal.setting}", str(refusal)))
     if problems:
         raise ConfigError(problems)
-    return contexts
+    return found
 
 
 def _client_tls(tls: UpstreamTls, document: Document) -> ClientTls:

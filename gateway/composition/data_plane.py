@@ -30,24 +30,14 @@ from gateway.proxy.preparation import Preparation
 _CACHED_TOKENS: Final = 10_000  # about 1 KiB each
 
 
-def build_admission(
-    config: Config,
-    *,
-    verifier: TokenVerifier,
-    foreign: ForeignIssuers | None = None,
-    revocations: RevocationList,
-    directory: UserLookUp,
-) -> Admission:
+def build_admission(rules: AdmissionRules, *, revocations: RevocationList, directory: UserLookUp) -> Admission:
     """What tells who asks, and what the backend is told of them."""
-    return Admission(
-        rules=build_admission_rules(config, verifier, foreign),
-        revocations=revocations,
-        directory=directory,
-        max_tokens=_CACHED_TOKENS,
-    )
+    return Admission(rules=rules, revocations=revocations, directory=directory, max_tokens=_CACHED_TOKENS)
 
 
-def build_admission_rules(config: Config, verifier: TokenVerifier, foreign: ForeignIssuers | None) -> AdmissionRules:
+def build_admission_rules(
+    config: Config, verifier: TokenVerifier, foreign: ForeignIssuers | None = None
+) -> AdmissionRules:
     """By which an admission judges."""
     names = config.tokens.claims
     return AdmissionRules(

@@ -17,6 +17,7 @@ from gateway.observability.sampler import Measurement, Sampler, Source
 from gateway.observability.tally import Region, Tally, open_regions
 from gateway.proxy.data_plane import DataPlane
 from gateway.proxy.upstream_pool import UpstreamPool
+from gateway.server.issuer_keys import IssuerKeys
 
 if TYPE_CHECKING:
     from gateway.observability.exposition import Exposition
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a process has that is measured. `pools` are those of the moment; `certificate_end` None without TLS."""
+    """What a process has that is measured. `pools` and `issuers` are those of the moment; `certificate_end` is None
+    without TLS."""
 
     plane: DataPlane
     pools: Callable[[], Iterable[UpstreamPool]]
@@ -32,6 +34,7 @@ class Measured:
     revocations: RevocationList
     given_back: Callable[[], int]
     certificate_end: Callable[[], datetime | None]
+    issuers: Callable[[], Iterable[IssuerKeys]]
     seats: int
     reloads: ReloadMeter
 
@@ -75,6 +78,7 @@ def sources(measured: Measured) -> list[Source]:
         lambda: _of_clients(measured.plane),
         lambda: (measurement for pool in measured.pools() for measurement in _of_pool(pool)),
         lambda: _of_tokens(measured),
+        lambda: (measurement for keys in measured.issuers() for measurement in _of_issuer(keys)),
         lambda: _of_process(measured),
     ]
 
@@ -115,6 +119,12 @@ def _of_tokens(measured: Measured) -> Iterable[Measurement]:
     yield families.TOKENS_MISSED, (), sum(cache.misses for cache in caches)
     yield families.REVOCATIONS, (), len(measured.revocations)
     yield families.REVOCATIONS_GIVEN_BACK, (), measured.given_back()
+
+
+def _of_issuer(keys: IssuerKeys) -> Iterable[Measurement]:
+    yield families.ISSUER_KEYS, (keys.name,), keys.usable
+    if keys.fetched_at is not None:
+        yield families.ISSUER_FETCHED_AT, (keys.name,), keys.fetched_at
 
 
 def _of_process(measured: Measured) -> Iterable[Measurement]:

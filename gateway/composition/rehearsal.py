@@ -13,12 +13,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway.auth.foreign_issuer import ForeignIssuers
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.composition.blueprint import Blueprint
 from gateway.composition.data_plane import build_admission_rules, build_rules
-from gateway.composition.foreign_issuers import build_foreign_issuers
+from gateway.composition.foreign_issuers import build_foreign_issuers, foreign_of
 from gateway.composition.metrics import open_metering
 from gateway.composition.routes import build_cors, build_routes
 from gateway.composition.tokens import build_verifier
@@ -88,8 +87,7 @@ class Stage:
             cors=cors,
             meters=meters,
         )
-        issuers = build_foreign_issuers(config)
-        foreign = ForeignIssuers(issuers.values()) if issuers else None
+        foreign = foreign_of(build_foreign_issuers(config))
         verifier = build_verifier(config, blueprint.credentials.keyring)
         self._admission = _Admission(
             rules=build_admission_rules(config, verifier, foreign),

@@ -22,7 +22,7 @@ from gateway.config.load import load
 from gateway.errors import ConfigError
 from gateway.files import NamedFiles, Version, version_of
 from gateway.observability.audit import tell_keys
-from gateway.observability.log_output import set_level
+from gateway.observability.log_output import configure_logging
 from gateway.observability.meters import ReloadMeter
 from gateway.server.hangups import HangUps
 from gateway.server.orders import next_order
@@ -103,7 +103,7 @@ class Reloads:
     def keep(self, blueprint: Blueprint) -> None:
         """It is what counts from now on."""
         self.current = blueprint
-        set_level(blueprint.config.log.level)
+        _use_log(blueprint)
         self._seen = blueprint.document.files.versions
 
     def announce(self) -> None:
@@ -196,9 +196,14 @@ async def obey(orders: socket.socket, put_in_place: PutInPlace, tell_obeyed: Cal
         order = await next_order(orders)
         blueprint = await asyncio.to_thread(_draw, order)
         await put_in_place(blueprint)
-        set_level(blueprint.config.log.level)
+        _use_log(blueprint)
         tell_obeyed()
         _collect()
+
+
+def _use_log(blueprint: Blueprint) -> None:
+    log = blueprint.config.log
+    configure_logging(form=log.format, level=log.level)
 
 
 def _collect() -> None:

@@ -52,7 +52,9 @@ class Config:
     bearer: Bearer = field(default_factory=Bearer, metadata=doc("How an access token arrives.", reloads=True))
     foreign_issuers: Mapping[str, ForeignIssuer] = field(
         default_factory=dict,
-        metadata=doc("Other issuers, by a name of your choice, whose access tokens pass, too.", key_form=Form.NAME),
+        metadata=doc(
+            "Other issuers, by a name of your choice, whose access tokens pass, too.", key_form=Form.NAME, reloads=True
+        ),
     )
     sessions: Sessions = field(
         default_factory=Sessions,
@@ -78,7 +80,7 @@ class Config:
     reload: Reload = field(
         default_factory=Reload, metadata=doc("When this file is read again while the gateway runs.", reloads=True)
     )
-    log: Log = field(default_factory=Log, metadata=doc("What is told to the operator."))
+    log: Log = field(default_factory=Log, metadata=doc("What is told to the operator.", reloads=True))
     tracing: Tracing | None = field(
         default=None, metadata=doc("Spans of requests for OpenTelemetry; none when absent.")
     )

@@ -117,6 +117,24 @@ REVOCATIONS_GIVEN_BACK: Final = _counter(
     "Revocations that the state engine had lost and has got back from a gateway that knew them.",
 )
 
+# Foreign issuers
+
+ISSUER_KEYS: Final = _level(
+    "gateway_issuer_keys",
+    "Keys of a foreign issuer that count, in the worker that has the fewest.",
+    "issuer",
+    join=Join.LEAST,
+)
+ISSUER_FETCHED_AT: Final = _level(
+    "gateway_issuer_keys_fetched_timestamp_seconds",
+    "When these keys were fetched, by the worker that is most behind.",
+    "issuer",
+    join=Join.LEAST,
+)
+ISSUER_FETCHES: Final = _counter(
+    "gateway_issuer_key_fetches_total", "Attempts to fetch the keys of a foreign issuer.", "issuer", "result"
+)
+
 # The process
 
 STALENESS: Final = _level(

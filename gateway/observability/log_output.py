@@ -34,20 +34,16 @@ def words_for(stream: TextIO, form: str) -> Render | None:
 
 
 def configure_logging(*, form: str = "auto", level: str = "info") -> None:
-    """Everything that this process logs goes to standard error, in one form. Libraries tell what is wrong, no more."""
+    """Everything that this process logs goes to standard error from now on, in one form; `level` is the least that is
+    told. Libraries tell what is wrong, no more."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(words_for(sys.stderr, form) or as_json))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    set_level(level)
+    root.setLevel(max(logging.WARNING, _number(level)))
+    logging.getLogger("gateway").setLevel(_number(level))
     logging.getLogger(_ALWAYS_TOLD).setLevel(logging.INFO)
     logging.captureWarnings(True)
-
-
-def set_level(level: str) -> None:
-    """The least that is told from now on, as in `configure_logging`."""
-    logging.getLogger().setLevel(max(logging.WARNING, _number(level)))
-    logging.getLogger("gateway").setLevel(_number(level))
 
 
 def _number(level: str) -> int:

@@ -13,6 +13,7 @@ from gateway.observability.families import (
     CONFIG_HASH,
     DURATION_BOUNDS,
     DURATIONS,
+    ISSUER_FETCHES,
     KNOWN_METHODS,
     RELOAD_OK,
     RELOADED_AT,
@@ -50,6 +51,9 @@ class Meters:
 
     def auth(self) -> "AuthMeter":
         return AuthMeter(self._tally)
+
+    def issuer(self, name: str) -> "IssuerMeter":
+        return IssuerMeter(self._tally, name)
 
 
 class RouteMeter:
@@ -126,6 +130,24 @@ class AuthMeter:
     def count(self, event: str, reason: str | None) -> None:
         """Both are words of the program, never a client's."""
         self._cells[_series(self._tally, AUTH_EVENTS, event, reason or "")] += 1.0
+
+
+class IssuerMeter:
+    """Counts how often the keys of one foreign issuer were fetched, and how often they could not be."""
+
+    __slots__ = ("_cells", "_failed", "_fetched")
+
+    def __init__(self, tally: Tally, issuer: str) -> None:
+        self._cells = tally.cells
+        # Both are there from the beginning: a rule that compares them needs the one that has not come yet, too.
+        self._fetched = _series(tally, ISSUER_FETCHES, issuer, "ok")
+        self._failed = _series(tally, ISSUER_FETCHES, issuer, "failed")
+
+    def fetched(self) -> None:
+        self._cells[self._fetched] += 1.0
+
+    def failed(self) -> None:
+        self._cells[self._failed] += 1.0
 
 
 class ReloadMeter:

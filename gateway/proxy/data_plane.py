@@ -73,7 +73,7 @@ class DataPlane:
         self.now = loop.time
         self.is_draining = False  # from the moment on when the gateway is told to stop
         self.tracing = tracing
-        self._access_log = access_log
+        self.access_log = access_log
         self._unrouted = unrouted
         self._caps = ConnectionCaps(rules.caps)
         self._connections: dict[ClientConnection, None] = {}  # a set that knows who came first
@@ -192,8 +192,8 @@ class DataPlane:
         self._tell(exchange, now)
 
     def _tell(self, exchange: Exchange, now: float, tunnel: Tunnel | None = None) -> None:
-        if self._access_log is not None:
-            outcome.write_line(self._access_log, exchange, now, tunnel)
+        if self.access_log is not None:
+            outcome.write_line(self.access_log, exchange, now, tunnel)
         trace = exchange.trace
         if trace is not None and trace.is_sampled and self.tracing is not None:
             outcome.record_spans(self.tracing.sink, trace, exchange, now)

@@ -13,6 +13,7 @@ import logging
 import random
 import re
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,7 @@ from yarl import URL
 from gateway.auth.foreign_issuer import ForeignIssuer
 from gateway.auth.key_set import KeySet, KeySetRefused, parse_key_set
 from gateway.errors import GatewayError, printable
+from gateway.observability.meters import IssuerMeter
 
 logger: Final = logging.getLogger("gateway")
 
@@ -66,6 +68,7 @@ class IssuerKeys:
         tls: ssl.SSLContext,
         max_key_age: float,
         on_keys_gone: Callable[[], None],
+        meter: IssuerMeter,
     ) -> None:
         self._name = name
         self._issuer = issuer
@@ -73,6 +76,8 @@ class IssuerKeys:
         self._tls = tls
         self._max_key_age = max_key_age
         self._on_keys_gone = on_keys_gone
+        self._meter = meter
+        self._fetched_at: float | None = None
         self._loop = asyncio.get_running_loop()
         self._is_tried = asyncio.Event()
         self._is_wanted = asyncio.Event()
@@ -91,6 +96,26 @@ class IssuerKeys:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._is_wanted.wait()
+
+    def resume(self, before: "IssuerKeys") -> None:
+        """Before anything is fetched: begin with what another one has, which asks in the same place."""
+        self._issuer.replace_keys(before._issuer.keys)
+        self._keys_end_at = min(before._keys_end_at, self._loop.time() + self._max_key_age)
+        self._fetched_at = before._fetched_at
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def fetched_at(self) -> float | None:
+        """When the keys that count were fetched, in Unix seconds; None as long as none were."""
+        return self._fetched_at
+
+    @property
+    def usable(self) -> int:
+        """How many keys count: none when they are too old, or have not been fetched yet."""
+        return 0 if self._issuer.keys is None else len(self._issuer.keys)
 
     async def wait(self) -> None:
         """Until the keys have been fetched once, or this has failed once."""
@@ -138,6 +163,8 @@ class IssuerKeys:
 
     def _on_success(self, keys: KeySet, faults: Sequence[str], age: float) -> float:
         before = self._issuer.keys
+        self._meter.fetched()
+        self._fetched_at = time.time()
         if not self._is_reachable:
             logger.warning("issuer_recovered name=%s", self._name)
         self._is_reachable = True
@@ -156,6 +183,7 @@ class IssuerKeys:
         return min(age, self._max_key_age) * random.uniform(0.7, 0.8)  # noqa: S311
 
     def _on_failure(self, why: str, *, defect: Exception | None = None) -> float:
+        self._meter.failed()
         if self._is_reachable or defect is not None:
             logger.error("issuer_unavailable name=%s %s", self._name, why, exc_info=defect)
         self._is_reachable = False

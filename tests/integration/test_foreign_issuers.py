@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import hmac
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +14,7 @@ from typing import Any
 
 import jwt
 import pytest
+import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.auth.jwk import jwk_members
@@ -370,3 +373,69 @@ def test_keys_by_anything_but_https_are_refused(tmp_path: Path, issuer: Issuer) 
     config = processes.write_gateway_config(tmp_path, values)
     with pytest.raises(RuntimeError, match=r"foreign_issuers\.one\.jwks_url: must be https://"):
         processes.run_gateway(["check", "--config", str(config)], environment={"GATEWAY_SIGNING_KEY": SIGNING_KEY})
+
+
+def test_issuers_come_change_and_go_in_a_reload(
+    tmp_path: Path, upstream: ScriptedUpstream, issuer: Issuer, authority: Authority
+) -> None:
+    other = Issuer(tmp_path, "two", authority, {"ed": Signer.new("EdDSA")})
+    entries = {"one": issuer.settings()}
+
+    def reload(gateway: Server, **sections: Any) -> str:
+        before = gateway.output().count(" reloaded ")
+        values = yaml.safe_load((tmp_path / "gateway.yaml").read_text())
+        processes.write_gateway_config(tmp_path, {**values, **sections})
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        until(lambda: gateway.output().count(" reloaded ") > before)
+        return gateway.output().rpartition(" reloaded ")[2].splitlines()[0]
+
+    def status(token: bytes) -> int:
+        return view(gateway, token).status
+
+    with issuer.serving() as server, running(tmp_path, upstream, entries) as gateway:
+        first, second = issuer.token("ec"), other.token("ed")
+        assert (status(first), status(second)) == (200, 401)
+        asked = len(issuer.requests)
+        with other.serving():
+            entries = {"one": issuer.settings(), "two": other.settings(algorithms=["EdDSA"])}
+            assert reload(gateway, foreign_issuers=entries) == "changes=foreign_issuers.two"
+        # From the first request on, and the one that stayed was not asked again.
+        assert (status(first), status(second)) == (200, 200)
+        assert len(issuer.requests) == asked
+        # What changes goes on with its keys, also while nobody can be asked for them.
+        server.process.kill()
+        server.process.wait()
+        entries["one"] = issuer.settings(users="as-is")
+        assert reload(gateway, foreign_issuers=entries) == "changes=foreign_issuers.one.users"
+        assert (status(first), seen(upstream)["x-user-id"]) == (200, ["carol"])
+        tokens = {"signing_key": {"env": "GATEWAY_SIGNING_KEY"}, "claims": {"roles": "groups"}}
+        assert reload(gateway, tokens=tokens) == "changes=tokens.claims.roles"
+        assert (status(first), status(second)) == (200, 200)
+        assert reload(gateway, foreign_issuers={"two": entries["two"]}) == "changes=foreign_issuers.one"
+        assert (status(first), status(second)) == (401, 200)
+        # Nobody knows the keys of a new one that does not answer.
+        entries["one"] = issuer.settings(jwks_url=issuer.url.replace("keys", "others"))
+        assert reload(gateway, foreign_issuers=entries) == "changes=foreign_issuers.one"
+        assert (status(first), status(second)) == (503, 200)
+
+
+def test_what_is_measured_of_issuers(tmp_path: Path, upstream: ScriptedUpstream, issuer: Issuer) -> None:
+    admin = processes.free_port()
+    never = issuer.settings(issuer="https://never.example.org/", jwks_url=f"https://127.0.0.1:{processes.free_port()}/")
+
+    def metric(name: str, **labels: str) -> float | None:
+        wanted = name + "{" + ",".join(f'{label}="{value}"' for label, value in labels.items()) + "} "
+        lines = ask(admin, get("/metrics", b"Connection: close")).body.decode().splitlines()
+        return next((float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted)), None)
+
+    entries = {"one": issuer.settings(), "never": never}
+    with issuer.serving(), running(tmp_path, upstream, entries, admin={"port": admin}):
+        assert metric("gateway_issuer_keys", issuer="one") == 2
+        assert metric("gateway_issuer_keys", issuer="never") == 0
+        fetched_at = metric("gateway_issuer_keys_fetched_timestamp_seconds", issuer="one")
+        assert fetched_at is not None
+        assert abs(time.time() - fetched_at) < 60
+        assert metric("gateway_issuer_keys_fetched_timestamp_seconds", issuer="never") is None
+        assert metric("gateway_issuer_key_fetches_total", issuer="one", result="ok") == 1
+        assert metric("gateway_issuer_key_fetches_total", issuer="one", result="failed") == 0
+        assert (metric("gateway_issuer_key_fetches_total", issuer="never", result="failed") or 0) >= 1

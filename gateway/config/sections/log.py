@@ -14,6 +14,6 @@ class Log:
         default="auto", metadata=doc("json: one object a line; text: words; auto: text on a terminal, else json.")
     )
     level: Literal["info", "warning", "error"] = field(
-        default="info", metadata=doc("The least that is told of events; the audit trail is always told.", reloads=True)
+        default="info", metadata=doc("The least that is told of events; the audit trail is always told.")
     )
     access: bool = field(default=True, metadata=doc("One line a request on standard output."))

@@ -32,11 +32,20 @@ def test_files_with_another_content_are_changes(tmp_path: Path) -> None:
     assert restart_paths(before, between) == []
 
 
-def test_with_foreign_issuers_what_they_translate_into_needs_a_restart(tmp_path: Path) -> None:
-    tokens = {"tokens": "{signing_key: {env: KEY}, leeway: 5s, claims: {roles: groups}, access_lifetime: 1m}"}
-    before, after = blueprint(tmp_path), blueprint(tmp_path, **tokens)
-    assert restart_paths(before, after) == []
-    before = blueprint(tmp_path, foreign_issuers=ISSUER)
-    after = blueprint(tmp_path, foreign_issuers=ISSUER, **tokens)
-    assert restart_paths(before, after) == ["tokens.leeway", "tokens.claims.roles"]
-    assert restart_paths(after, blueprint(tmp_path, **tokens)) == ["foreign_issuers.corp"]
+def test_the_authorities_of_an_issuer_are_a_file_like_others(tmp_path: Path) -> None:
+    issuer = ISSUER.replace("jwks_url", "ca: ca.crt, jwks_url")
+    write_pair(tmp_path, "ca")
+    before = blueprint(tmp_path, foreign_issuers=issuer)
+    assert changed_paths(before, blueprint(tmp_path, foreign_issuers=issuer)) == []
+    write_pair(tmp_path, "ca")
+    after = blueprint(tmp_path, foreign_issuers=issuer)
+    assert changed_paths(before, after) == ["foreign_issuers.corp.ca"]
+    assert changed_paths(after, blueprint(tmp_path)) == ["foreign_issuers.corp"]
+    assert restart_paths(before, after) == restart_paths(after, blueprint(tmp_path)) == []
+
+
+def test_what_needs_a_restart_is_told(tmp_path: Path) -> None:
+    before = blueprint(tmp_path)
+    after = blueprint(tmp_path, workers="2", state="{max_staleness: 9s}", log="{format: json, access: false}")
+    assert restart_paths(before, after) == ["workers", "state.max_staleness"]
+    assert changed_paths(before, after) == ["workers", "state.max_staleness", "log.format", "log.access"]

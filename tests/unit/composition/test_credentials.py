@@ -99,7 +99,7 @@ def test_s88_so_is_a_certificate_with_the_key_in_it(tmp_path: Path, pair: Pair) 
 
 
 def test_an_issuer_is_believed_by_its_own_authorities(tmp_path: Path, pair: Pair) -> None:
-    context = read_credentials(document(tmp_path, issuer="ca: own.crt")).issuers["corp"]
+    context = read_credentials(document(tmp_path, issuer="ca: own.crt")).issuers["corp"].context
     (ours,) = context.get_ca_certs()
     assert ours["subject"] == ((("commonName", "own"),),)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
-from gateway.composition.data_plane import build_admission, build_rules
+from gateway.composition.data_plane import build_admission, build_admission_rules, build_rules
 from gateway.composition.state import open_state, open_users
 from gateway.composition.tokens import build_issuer, build_verifier, keyring_of
 from gateway.config.load import Document
@@ -40,8 +40,7 @@ class World:
         keyring = keyring_of(self.document)
         self.issuer = build_issuer(self.config, keyring)
         self.admission: Admission = build_admission(
-            self.config,
-            verifier=build_verifier(self.config, keyring),
+            build_admission_rules(self.config, build_verifier(self.config, keyring)),
             revocations=self.revocations,
             directory=state.directory,
         )

@@ -2,18 +2,25 @@
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from gateway.auth.key_set import KeySet
+from gateway.auth.keys import build_key, generate_key
+from gateway.composition.foreign_issuers import build_foreign_issuers
 from gateway.composition.metrics import Measured, Scrape, build_exposition, sources
 from gateway.observability.families import FAMILIES, LEVELS, Family, Kind
 from gateway.observability.meters import ReloadMeter
 from gateway.observability.sampler import Sampler
 from gateway.observability.tally import Tally, open_regions
 from gateway.proxy.upstream_pool import UpstreamPool
+from gateway.server.issuer_keys import IssuerKeys
+from gateway.types import Secret
+from tests.unit.composition.documents import config_with
 from tests.unit.proxy.plane import World, running
 from tests.unit.proxy.transports import settle
 from tests.unit.proxy.wire import GET, OK
@@ -27,6 +34,21 @@ def world_reloads(world: World) -> ReloadMeter:
     return meter
 
 
+def issuer_keys(world: World) -> IssuerKeys:
+    config = config_with(foreign_issuers="{corp: {issuer: i, audience: [a], jwks_url: 'https://i/'}}")
+    keys = IssuerKeys(
+        name="corp",
+        issuer=build_foreign_issuers(config)["corp"],
+        url="https://i/",
+        tls=ssl.create_default_context(),
+        max_key_age=60,
+        on_keys_gone=lambda: None,
+        meter=world.metering.meters.issuer("corp"),
+    )
+    keys._on_success(KeySet([build_key("EdDSA", Secret(generate_key("EdDSA")), None)]), (), 60)
+    return keys
+
+
 def measured(world: World, *, pools: Sequence[UpstreamPool], end: datetime | None = END) -> Measured:
     return Measured(
         plane=world.plane,
@@ -37,6 +59,7 @@ def measured(world: World, *, pools: Sequence[UpstreamPool], end: datetime | Non
         certificate_end=lambda: end,
         seats=2,
         reloads=world_reloads(world),
+        issuers=lambda: [issuer_keys(world)],
     )
 
 
@@ -68,6 +91,8 @@ async def test_what_is_said_is_what_there_is() -> None:
         assert now[("gateway_upstream_connections", "app", "app0", "busy")] == 1
         assert now[("gateway_upstream_connections", "app", "app1", "busy")] == 0
         assert now[("gateway_state_staleness_seconds",)] == 1.5
+        assert now[("gateway_issuer_keys", "corp")] == 1
+        assert abs(now[("gateway_issuer_keys_fetched_timestamp_seconds", "corp")] - time.time()) < 60
         assert now[("gateway_certificate_expiry_timestamp_seconds",)] == END.timestamp()
         assert now[("gateway_workers_configured",)] == 2
         assert now[("gateway_config_hash",)] == 17

@@ -34,7 +34,7 @@ TLS = ", tls: {certificate: own.crt, key: own.key}"
 def levels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What would have become the least that this process logs."""
     levels: list[str] = []
-    monkeypatch.setattr("gateway.composition.reloads.set_level", levels.append)
+    monkeypatch.setattr("gateway.composition.reloads.configure_logging", lambda *, form, level: levels.append(level))
     return levels
 
 

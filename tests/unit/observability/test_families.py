@@ -26,7 +26,7 @@ def test_only_levels_are_joined_in_another_way_than_by_their_sum(family: Family)
 def test_s83_there_is_no_label_for_what_a_client_chooses() -> None:
     labels = {label for family in FAMILIES.values() for label in family.labels}
     assert labels == {
-        *("route", "method", "code", "reason", "upstream", "server", "state"),
+        *("route", "method", "code", "reason", "upstream", "server", "state", "issuer"),
         *("event", "result", "version", "python"),
     }
 

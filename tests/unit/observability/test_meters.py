@@ -108,3 +108,13 @@ def test_the_last_good_configuration_is_told_beside_a_refused_one(metering: Mete
     meter.succeeded(18, 120.0)
     assert levels(metering) == (meter.was_good, meter.read_at, meter.digest) == (1, 120, 18)
     assert metering.series("gateway_config_reloads_total") == {("ok",): 1, ("failed",): 1}
+
+
+def test_an_issuers_fetches_are_there_from_the_beginning(metering: Metering) -> None:
+    meter = metering.meters.issuer("corp")
+    fetches = "gateway_issuer_key_fetches_total"
+    assert metering.series(fetches) == {("corp", "ok"): 0, ("corp", "failed"): 0}
+    meter.fetched()
+    meter.failed()
+    metering.meters.issuer("corp").failed()
+    assert metering.series(fetches) == {("corp", "ok"): 1, ("corp", "failed"): 2}

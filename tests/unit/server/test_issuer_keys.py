@@ -14,6 +14,8 @@ from aiohttp import web
 
 from gateway.auth.foreign_issuer import ForeignIssuer, OwnNames, Translation
 from gateway.auth.jwk import jwk_members
+from gateway.observability.meters import Meters
+from gateway.observability.tally import Tally, open_regions
 from gateway.server import issuer_keys
 from gateway.server.issuer_keys import IssuerKeys
 from tests.conformance.jws_signer import Signer
@@ -37,7 +39,12 @@ class World:
         self.status = 200
         self.body = key_set("a")
         self.fields: dict[str, str] = {}
-        self.issuer = ForeignIssuer(
+        self.tally = Tally(open_regions(1)[0], pid=1, levels=frozenset())
+        self.meter = Meters(self.tally).issuer("one")
+        self.issuer = self.new_issuer()
+
+    def new_issuer(self) -> ForeignIssuer:
+        return ForeignIssuer(
             issuer="i",
             audience=("a",),
             algorithms=("ES256",),
@@ -78,6 +85,7 @@ class World:
             tls=ssl.create_default_context(cafile=self.authority.certificate),
             max_key_age=max_key_age,
             on_keys_gone=on_keys_gone,
+            meter=self.meter,
         )
         self.task = asyncio.ensure_future(keys.follow())
         return keys
@@ -247,3 +255,36 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(
             await world.start().wait()
     assert world.known is None
     assert "issuer_unavailable name=one It did not answer within" in caplog.text
+
+
+async def test_what_is_measured_of_it(world: World) -> None:
+    keys = world.start()
+    world.task.cancel()
+    assert (keys.name, keys.usable, keys.fetched_at) == ("one", 0, None)
+    world.body = key_set("a", "b")
+    await keys._fetch()
+    assert keys.usable == 2
+    fetched_at = keys.fetched_at
+    assert fetched_at is not None
+    world.status = 500
+    for _ in range(2):
+        await keys._fetch()
+    assert (keys.usable, keys.fetched_at) == (2, fetched_at)
+    cells = world.tally.cells
+    assert (cells[world.meter._fetched], cells[world.meter._failed]) == (1, 2)
+
+
+async def test_another_one_begins_with_what_this_one_has(world: World) -> None:
+    before = world.start(max_key_age=100)
+    world.task.cancel()
+    await before._fetch()
+    issuer, world.issuer = world.issuer, world.new_issuer()
+    after = world.start(max_key_age=50)
+    world.task.cancel()
+    assert world.known is None
+    after.resume(before)
+    assert world.known == {"a"}
+    assert world.issuer is not issuer
+    assert after.fetched_at == before.fetched_at
+    assert after._keys_end_at <= before._keys_end_at - 49  # as the operator wants it now
+    assert world.gone == 0

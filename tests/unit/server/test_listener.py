@@ -16,7 +16,7 @@ import pytest
 
 from gateway.auth.keys import generate_key
 from gateway.auth.revocation import RevocationList
-from gateway.composition.data_plane import build_admission, build_rules
+from gateway.composition.data_plane import build_admission, build_admission_rules, build_rules
 from gateway.composition.routes import build_routes
 from gateway.composition.state import open_state
 from gateway.composition.tokens import build_verifier, keyring_of
@@ -72,8 +72,7 @@ async def running_plane(folder: Path, *, total: int = 100, per_address: str = "n
                 revocations=revocations, directory=state.directory, clock=time.time, loop=loop
             )
             admission = build_admission(
-                config,
-                verifier=build_verifier(config, keyring_of(document)),
+                build_admission_rules(config, build_verifier(config, keyring_of(document))),
                 revocations=revocations,
                 directory=state.directory,
             )
