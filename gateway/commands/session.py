@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from gateway.errors import UsageError, printable
 if TYPE_CHECKING:
     from gateway.composition.state import State
     from gateway.config.model import Config
+    from gateway.interfaces import StateStore
     from gateway.types import Revocation, Session
 
 _PAGE: Final = 1000
@@ -133,7 +134,7 @@ def _revoke(arguments: argparse.Namespace) -> int:
     async def revoke(state: "State") -> None:
         target = await _named_by(arguments, config, state)
         async with recorded(config, target.event, **target.details):
-            await state.store.revoke(target.revocation)
+            await _revoke_in(state.store, target.revocation)
             print(f"Revoked {target.words}.")
 
     return _with_state(config, revoke)
@@ -147,6 +148,16 @@ class _Target:
     words: str
     event: str
     details: Mapping[str, str]
+
+
+async def _revoke_in(store: "StateStore", revocation: "Revocation") -> None:
+    """What reaches up to a moment reaches up to its end, so that no token is spared that was issued meanwhile."""
+    while True:
+        await store.revoke(revocation)
+        now = int(time.time())
+        if not 0 < revocation.up_to < now:
+            return
+        revocation = replace(revocation, up_to=now)
 
 
 async def _named_by(arguments: argparse.Namespace, config: "Config", state: "State") -> _Target:

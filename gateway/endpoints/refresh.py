@@ -59,9 +59,6 @@ class Refresh:
         return answer
 
     async def _renew(self, claims: Claims, token: TokenReference, origin: Origin) -> Mapping[str, Any]:
-        if await self._ledger.is_revoked(token):
-            raise Refused(Reason.TOKEN_REVOKED)
-        self._verifier.require(claims, "refresh")
         user, now = await self._current_user(claims, token)
         session = await self._ledger.exchange(token, claims, now, origin)
         ends_at = self._ledger.ends_at(session.created_at)
@@ -75,23 +72,32 @@ class Refresh:
 
     async def _current_user(self, claims: Claims, token: TokenReference) -> tuple[User, float]:
         """The active user, and a moment at which a token can be issued to him that is not cut off at once."""
+        while True:
+            # Before anything is asked: what is cut off after that, with all that was issued until then, takes the new
+            # tokens along.
+            now = self._clock()
+            if await self._ledger.is_revoked(token):
+                raise Refused(Reason.TOKEN_REVOKED)
+            self._verifier.require(claims, "refresh")
+            user = await self._user(claims, token)
+            if not await self._ledger.is_cut_off(user, now):
+                return user, now
+            await next_second(now)
+
+    async def _user(self, claims: Claims, token: TokenReference) -> User:
         try:
             user_id = self._verifier.user_id(claims)
         except Refused as refusal:
             # The library fails with 500 for an id that no user can have.
             raise _refusal(refusal.reason) from None
-        while True:
-            now = self._clock()
-            user = await self._directory.find_by_id(user_id)
-            try:
-                user = require_user(token, user)
-            except Refused as refusal:
-                # The refresh token may say what is no longer so; it is not believed.
-                if user is None or refusal.reason is not Reason.TOKEN_OUTDATED:
-                    raise _refusal(refusal.reason) from None
-            if not await self._ledger.is_cut_off(user, now):
-                return user, now
-            await next_second(now)
+        user = await self._directory.find_by_id(user_id)
+        try:
+            return require_user(token, user)
+        except Refused as refusal:
+            # The refresh token may say what is no longer so; it is not believed.
+            if user is None or refusal.reason is not Reason.TOKEN_OUTDATED:
+                raise _refusal(refusal.reason) from None
+            return user
 
 
 def _refusal(reason: Reason) -> Refused:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import Session, TokenReference
+from gateway.types import Revocation, Session, TokenReference
 
 Run = Callable[..., tuple[int, str, str]]
 NOW = int(time.time())
@@ -48,8 +48,11 @@ class Store:
         token = TokenReference(token_id=token_id, session_id=session_id, user_id=user_id, issued_at=NOW - 60)
         return self._loop.run(self._store.is_revoked(token))
 
+    def last(self) -> Revocation:
+        return self._loop.run(self._store.revocations_since(0)).revocations[-1]
+
     def last_expiry(self) -> int:
-        return self._loop.run(self._store.revocations_since(0)).revocations[-1].expires_at
+        return self.last().expires_at
 
     def close(self) -> None:
         self._loop.run(self._store.close())
@@ -146,6 +149,24 @@ def test_s57_revoke_everything(session: Run, store: Store) -> None:
     assert session("revoke", "--all") == (0, "Revoked all sessions of everybody.\n", "")
     assert store.is_revoked(user_id="3")
     assert session("list") == (0, "", "")
+
+
+@pytest.mark.parametrize("argv", [("--all",), ("--user-id", "1")])
+def test_s57_a_token_that_is_issued_while_the_command_is_at_it_is_not_spared(
+    session: Run, store: Store, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    clock = [NOW + 0.9]
+    revoke = SqliteStateStore.revoke
+
+    async def revoke_slowly(self: SqliteStateStore, revocation: Revocation) -> bool:
+        is_new = await revoke(self, revocation)
+        clock[0] = min(clock[0] + 1, NOW + 2.9)
+        return is_new
+
+    monkeypatch.setattr(SqliteStateStore, "revoke", revoke_slowly)
+    monkeypatch.setattr("gateway.commands.session.time.time", lambda: clock[0])
+    assert session("revoke", *argv)[0] == 0
+    assert store.last().up_to == NOW + 2
 
 
 def test_s57_revoke_one_token(session: Run, store: Store) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.auth.sessions import session_id_for
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import RevokedKind, Session
+from gateway.types import IssuedToken, RevokedKind, Session
 from tests.unit.endpoints.plane import JSON, NOW, Plane, claims_of, reference_of
 
 NO_ACCOUNT = {"detail": "No active account found for the given token."}
@@ -346,6 +346,32 @@ def test_a_stronger_hash_ends_nothing(make_plane: Callable[..., Plane]) -> None:
     assert account is not None
     plane.run(plane.directory.replace_password_hash(account.user.id, account.password_hash, "stronger"))
     assert plane.ask("refresh/", {"refresh": refresh}).status == 200
+
+
+def test_s57_what_is_revoked_while_a_token_is_refreshed_takes_its_successor_along(
+    make_plane: Callable[..., Plane],
+) -> None:
+    """In the second after the revocation, too, which is that of its successor's `iat` unless it was looked at before."""
+
+    class Overtaken(SqliteStateStore):
+        async def is_revoked(self, token: IssuedToken) -> bool:
+            answer = await super().is_revoked(token)
+            if is_armed:
+                is_armed.clear()
+                statement = "INSERT INTO revocations (kind, revoked_id, expires_at, up_to) VALUES ('user', x'31', ?, ?)"
+                values = (NOW + 99999, int(plane.clock.now))  # its sessions end later, as in PostgreSQL and Redis
+                await plane.file.write(lambda connection: connection.execute(statement, values) and None)
+                plane.clock.now += 1
+            return answer
+
+    is_armed: list[bool] = []
+    plane = make_plane(store_class=Overtaken, rotates=True)
+    refresh = plane.login()["refresh"]
+    is_armed.append(True)
+    answer = plane.ask("refresh/", {"refresh": refresh})
+    tokens = list(answer.json.values()) if answer.status == 200 else []
+    assert all(plane.run(plane.store.is_revoked(reference_of(token))) for token in tokens)
+    assert plane.ask("refresh/", {"refresh": refresh}).status == 401
 
 
 async def later(plane: Plane, seconds: float) -> asyncio.TimerHandle:
