@@ -11,6 +11,7 @@ from tests.integration import processes
 from tests.integration.data_plane import ENVIRONMENT
 from tests.integration.processes import CHECKOUT, Server
 
+ECHO_BACKEND = CHECKOUT / "tests/integration/echo_backend.py"
 DJANGO_USERS = """[
     {"username": "alice", "email": "alice@example.org", "password": "white-rabbit"},
     {"username": "bob", "email": "bob@example.org", "password": "yes-we-can"}
@@ -19,7 +20,10 @@ DJANGO_USERS = """[
 
 def page(name: str, *, ports: Mapping[int, int]) -> str:
     """A page of docs/ with other ports than those that stand there."""
-    text = (CHECKOUT / "docs" / name).read_text()
+    return with_ports((CHECKOUT / "docs" / name).read_text(), ports)
+
+
+def with_ports(text: str, ports: Mapping[int, int]) -> str:
     return re.sub(r"\b(8080|8081|9000)\b", lambda match: str(ports[int(match[1])]), text)
 
 
@@ -61,6 +65,37 @@ def test_migration(tmp_path: Path) -> None:
         ports = {8080: processes.free_port(), 8081: processes.free_port(), 9000: django.port}
         text = page("migration.md", ports=ports)
         shown_commands.run(text, folder=tmp_path, environment=shell(**environment))
+
+
+# What the page finds when its incidents begin: a gateway with its log, two users, and a token of Alice's in the wrong hands.
+OPERATED = """
+```sh
+cat > gateway.yaml << 'END'
+listen: {port: 8080}
+admin: {port: 8081}
+tokens: {signing_key: {file: signing.key}, rotate_refresh_tokens: true}
+upstreams: {backend: {servers: ["http://127.0.0.1:9000"]}}
+routes: [{path: /, upstream: backend}]
+users: {sqlite: gateway.sqlite3}
+END
+(umask 077; gateway key generate > signing.key)
+for user in alice bob; do echo white-rabbit | gateway user add $user --config gateway.yaml; done
+gateway run --config gateway.yaml > gateway.log 2>&1 &
+GATEWAY=$!
+ask() { curl -s --retry 9 --retry-connrefused http://127.0.0.1:8080/api/token/ -d username=$1 -d password=white-rabbit; }
+ask alice | jq -r .access > leaked.txt
+ask bob | jq -r .access > access.txt
+curl -s http://127.0.0.1:8080/orders -H "Authorization: Bearer $(cat leaked.txt)"
+```
+"""
+
+
+def test_operations(tmp_path: Path) -> None:
+    """Each incident of the page, and the rotation of its beginning."""
+    with processes.python_server("backend", ECHO_BACKEND, folder=tmp_path) as backend:
+        ports = {8080: processes.free_port(), 8081: processes.free_port(), 9000: backend.port}
+        text = with_ports(OPERATED, ports) + page("operations.md", ports=ports)
+        shown_commands.run(text, folder=tmp_path, environment=shell())
 
 
 AUTHENTICATED = """
