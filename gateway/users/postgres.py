@@ -64,11 +64,11 @@ class PostgresUserDirectory(ManagedUserDirectory):
             await self._database.fetch(sql.REHASH, int(user_id), old, new)
 
     async def changes_since(self, position: int) -> UserChanges:
-        rows = await self._database.fetch(sql.CHANGES_SINCE, *parts_of(position))
-        started_at, table, last, is_known = rows[0][:4]
+        [row] = await self._database.fetch(sql.CHANGES_SINCE, *parts_of(position))
+        started_at, table, last, is_known, user_ids = row
         return UserChanges(
             position=position_of(started_at, table, last),
-            user_ids=frozenset(str(row["user_id"]) for row in rows if row["user_id"] is not None),
+            user_ids=frozenset(map(str, user_ids or ())) if is_known else frozenset(),
             everything=not is_known,
         )
 

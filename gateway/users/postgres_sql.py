@@ -108,7 +108,8 @@ _FEED: Final = (
         INSERT INTO {schema}.user_changes
             SELECT reached - cardinality(changed) + n, id FROM unnest(changed) WITH ORDINALITY AS change (id, n)
             WHERE n > cardinality(changed) - KEPT;
-        DELETE FROM {schema}.user_changes WHERE sequence <= reached - KEPT;
+        DELETE FROM {schema}.user_changes
+            WHERE sequence > reached - KEPT - cardinality(changed) AND sequence <= reached - KEPT;
         PERFORM pg_notify(TG_TABLE_SCHEMA || '_news', '');
         RETURN NULL;
     END $$
@@ -203,17 +204,16 @@ REMOVE: Final = f"DELETE FROM {{schema}}.users {_OF_NAME}"
 
 REHASH: Final = f"{_UPDATE} password_hash = $3, rehashes = rehashes + 1 WHERE id = $1 AND password_hash = $2"
 
+# All that are later than a known position, if none of them is missing. The oldest one is not asked for: behind it lie
+# those that were deleted and not swept out yet, after an import of a million users a million.
 CHANGES_SINCE: Final = f"""
     WITH feed AS MATERIALIZED (
-        SELECT started_at, oid, last, started_at = $1 AND oid = $2 AND $3 BETWEEN oldest - 1 AND last AS is_known
-        FROM (
-            SELECT {EPOCH}, last,
-                coalesce((SELECT min(sequence) FROM {{schema}}.user_changes), last + 1) AS oldest
-            FROM {{schema}}.user_feed WHERE one
-        ) AS present
+        SELECT started_at, oid, last, started_at = $1 AND oid = $2 AND $3 <= last AS is_of_epoch
+        FROM (SELECT {EPOCH}, last FROM {{schema}}.user_feed WHERE one) AS present
     )
-    SELECT feed.*, changed.user_id
+    SELECT started_at, oid, last, is_of_epoch AND later.number = last - $3 AS is_known, later.user_ids
     FROM feed LEFT JOIN LATERAL (
-        SELECT DISTINCT user_id FROM {{schema}}.user_changes WHERE feed.is_known AND sequence > $3
-    ) AS changed ON true
+        SELECT count(*) AS number, array_agg(DISTINCT user_id) AS user_ids
+        FROM {{schema}}.user_changes WHERE feed.is_of_epoch AND sequence > $3
+    ) AS later ON true
 """

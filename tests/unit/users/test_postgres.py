@@ -156,6 +156,10 @@ async def test_s83_the_feed_is_bounded_and_says_when_it_no_longer_reaches_back(
     assert (await gateway.changes_since(changes.position)).everything
     assert await server.run(f"SELECT count(*) FROM {schema}.user_changes") == [(10_000,)]
     assert len(await gateway.all_users()) == 30_000
+    position = (await gateway.changes_since(0)).position
+    await server.run(f"UPDATE {schema}.users SET is_active = false WHERE id = 1", f"DELETE FROM {schema}.user_changes")
+    assert (await gateway.changes_since(position)).everything
+    assert not (await gateway.changes_since((await gateway.changes_since(position)).position)).everything
     assert (await add(gateway, "bob")).id == "40001"
 
 
