@@ -9,6 +9,7 @@ from typing import Final
 from gateway.auth.passwords import MAX_PASSWORD_BYTES
 from gateway.auth.throttle import GuessingPolicy, Presenter
 from gateway.endpoints.hashing import HashingPool
+from gateway.endpoints.turns import Turns
 from gateway.errors import Reason, Refused, StoreUnavailable
 from gateway.interfaces import AttemptStore, UserDirectory
 from gateway.types import Account, AttemptLimit
@@ -32,7 +33,8 @@ class PasswordGate:
     """Who are you, and is it true? `policy` None lets everybody guess as fast as hashes can be computed.
 
     An attempt is taken from the store before its password is looked at, as if it had failed: those that come at the
-    same moment, at any worker or replica, are counted, too. `clock` gives Unix seconds.
+    same moment, at any worker or replica, are counted, too. Where a name has succeeded before, its attempts are made
+    one after the other, so that right ones do not count against each other. `clock` gives Unix seconds.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class PasswordGate:
         self._policy = policy
         self._clock = clock
         self._inside = 0
+        self._turns = Turns(most=hashing.capacity // 2)
 
     async def authenticate(self, login: str, password: str, address: str) -> Account:
         """The active account that these are of; `address` is the client's.
@@ -73,6 +76,17 @@ class PasswordGate:
     async def _check_counted(self, policy: GuessingPolicy, login: str, password: str, address: str) -> Account:
         presenter = policy.identify(login, address)
         is_known = await self._store.knows_address(presenter.name, presenter.address, now=self._clock())
+        if not is_known:
+            return await self._attempt(policy, presenter, login, password, is_known=False)
+        key = presenter.name_at_address
+        if not self._turns.has_room(key):
+            raise Throttled(by="user", seconds=1)
+        async with self._turns.of(key):
+            return await self._attempt(policy, presenter, login, password, is_known=True)
+
+    async def _attempt(
+        self, policy: GuessingPolicy, presenter: Presenter, login: str, password: str, *, is_known: bool
+    ) -> Account:
         limits = policy.limits(presenter, is_known=is_known)
         await self._take(policy, presenter, limits)
         try:

@@ -228,10 +228,10 @@ class Plane(Neighbours):
         raw = content if isinstance(content, bytes | str | None) else json.dumps(content)
         return self.run(self.exchange(method, f"/api/token/{path}", raw, fields))
 
-    def ask_at_once(self, path: str, contents: list[object]) -> list[Answer]:
+    def ask_at_once(self, path: str, contents: list[object], fields: Mapping[str, str] = JSON) -> list[Answer]:
         async def all_of_them() -> list[Answer]:
             raws = [json.dumps(content) for content in contents]
-            return await asyncio.gather(*(self.exchange("POST", f"/api/token/{path}", raw, JSON) for raw in raws))
+            return await asyncio.gather(*(self.exchange("POST", f"/api/token/{path}", raw, fields) for raw in raws))
 
         return self.run(all_of_them())
 

@@ -123,6 +123,34 @@ def test_s52_of_guesses_at_the_same_moment_no_more_are_hashed_than_are_free(make
     assert hashes(plane) == FREE
 
 
+def test_right_ones_at_the_same_moment_all_pass_where_the_name_was_let_in_before(make_plane: MakePlane) -> None:
+    plane = make_plane(guessing=policy(), hash_queue=100)
+    fields = JSON | {"X-Gateway-Client-Address": HOME}
+    contents: list[object] = [{"username": "alice", "password": "alice-pass-1"}] * 10 * FREE
+    at_first = plane.ask_at_once("", contents, fields)
+    assert {answer.status for answer in at_first} == {200, 429}
+    assert {answer.status for answer in plane.ask_at_once("", contents, fields)} == {200}
+
+
+def test_s52_wrong_ones_at_the_same_moment_are_no_more_where_the_name_was_let_in_before(make_plane: MakePlane) -> None:
+    plane = make_plane(guessing=policy(), hash_queue=100)
+    assert log_in(plane) == 200
+    count_hashes(plane)
+    contents: list[object] = [{"username": "alice", "password": f"guess {n}"} for n in range(30)]
+    answers = plane.ask_at_once("", contents, JSON | {"X-Gateway-Client-Address": HOME})
+    assert sorted(answer.status for answer in answers) == [401] * FREE + [429] * (30 - FREE)
+    assert hashes(plane) == FREE
+
+
+def test_s53_one_name_at_its_address_does_not_fill_the_gate(make_plane: MakePlane) -> None:
+    plane = make_plane(guessing=policy(), hash_workers=1, hash_queue=9)
+    assert log_in(plane) == 200
+    plane.hashing._hasher = PasswordHasher(time_cost=10, memory_cost=256 * 1024, parallelism=1)
+    contents: list[object] = [{"username": "alice", "password": "alice-pass-1"}] * 9
+    answers = plane.ask_at_once("", contents, JSON | {"X-Gateway-Client-Address": HOME})
+    assert sorted(answer.status for answer in answers) == [200] * 6 + [429] * 3  # one inside, and half of ten wait
+
+
 def test_s52_one_address_does_not_go_through_many_names(guarded: Plane) -> None:
     outcomes = [guess(guarded, f"name {number}") for number in range(FREE_PER_ADDRESS + 3)]
     assert outcomes == [401] * FREE_PER_ADDRESS + [429] * 3
