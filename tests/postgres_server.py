@@ -97,6 +97,13 @@ class PostgresServer:
         finally:
             await connection.close()
 
+    def put_back(self, schema: str) -> None:
+        """Dump the schema, drop it, and make it anew of the dump."""
+        dump, psql = self.folder / f"{schema}.sql", ("psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url())
+        self._run("pg_dump", "-d", self.url(), "--schema", schema, "-f", dump)
+        self._run(*psql, "-c", f"DROP SCHEMA {schema} CASCADE")
+        self._run(*psql, "-f", dump)
+
     def standby(self) -> "PostgresServer":
         """A copy of it, not started yet, that follows it and can be read only."""
         copy = PostgresServer.__new__(PostgresServer)

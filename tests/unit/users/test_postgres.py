@@ -244,6 +244,24 @@ async def test_s58_nothing_acknowledged_is_lost_when_the_server_is_killed_and_al
     assert (await directory.changes_since(position)).everything
 
 
+async def test_a_backup_that_is_put_back_means_everything_and_goes_on(
+    server: PostgresServer, schema: str, open_directory: OpenDirectory
+) -> None:
+    gateway = await open_directory()
+    for name in ("alice", "bob", "carol"):
+        await add(gateway, name, f"{name}@example.org", ("staff",))
+    await gateway.remove("carol")
+    before, position = await gateway.dump(), (await gateway.changes_since(0)).position
+    await asyncio.to_thread(server.put_back, schema)
+    changes = await gateway.changes_since(position)
+    assert changes.everything
+    assert await (await open_directory()).dump() == before
+    await gateway.set_roles("bob", [])
+    dave = await add(gateway, "dave")
+    assert dave.id == "4"
+    assert (await gateway.changes_since(changes.position)).user_ids == {"2", "4"}
+
+
 async def test_a_newer_gateways_schema_is_refused(
     server: PostgresServer, schema: str, open_directory: OpenDirectory
 ) -> None:
