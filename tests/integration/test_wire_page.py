@@ -97,6 +97,7 @@ def test_every_exchange_of_the_page_is_what_the_gateway_answers(tmp_path: Path) 
         routes=[{"path": "/", "upstream": "main"}],
         users=["alice"],
         guessing={"enabled": True},
+        cors={"allow_origins": ["https://app.example.org"]},
         tokens={"rotate_refresh_tokens": True},
     ) as plane:
         reader = Reader(plane)

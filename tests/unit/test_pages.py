@@ -31,3 +31,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_every_page_is_found_from_the_readme() -> None:
     assert {page.name for page in PAGES[1:]} <= {link.removeprefix("docs/") for link in links(PAGES[0])}
+
+
+def test_what_the_map_of_the_code_names_is_there() -> None:
+    """`http.questions`: a module; `server.Listener`: a name in a module of that package; `app.Gateway`: a name in there."""
+    page = (TOP / "docs/architecture.md").read_text()
+    for package, name in re.findall(r"`([a-z_]+)\.([A-Za-z_]+)[.`]", page):
+        folder, module = TOP / "gateway" / package, TOP / "gateway" / f"{package}.py"
+        modules = [*folder.glob("*.py"), *([module] if module.exists() else [])]
+        if modules:
+            defined = re.compile(rf"^(?:class|def|async def) {name}\b|^{name}\b", re.MULTILINE)
+            assert (folder / f"{name}.py").exists() or any(defined.search(each.read_text()) for each in modules), name
