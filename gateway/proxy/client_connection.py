@@ -2,11 +2,8 @@
 
 States: `exchange` None waits for a head (idle, or with an unfinished one in the buffer); set, bytes are its body, and
 when that is complete they are the next, pipelined request and wait in the buffer with reading paused; `_is_lingering`
-throws away what a client still sends to an answer that ended the connection (RFC 9112 §9.6).
-
-There is one timer a connection. Setting a deadline stores a number; the timer looks at it when it fires and goes back
-to sleep if it was moved, so a request costs no timer of its own. While an exchange runs, it also looks at the client's
-pace.
+throws away what a client still sends to an answer that ended the connection (RFC 9112 §9.6). In each of them something
+must happen in time: see `deadline`.
 """
 
 import asyncio
@@ -20,8 +17,9 @@ from gateway.errors import Reason, Refused
 from gateway.http.forwarding import NOWHERE, Origin
 from gateway.http.requests import UNREAD
 from gateway.proxy.connection_caps import NOT_COUNTED
+from gateway.proxy.deadline import Deadline
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.pace import Pace, unsent_bytes
+from gateway.proxy.pace import unsent_bytes
 from gateway.proxy.preparation import Preparation, Prepared
 from gateway.proxy.tunnel import Tunnel
 
@@ -47,22 +45,19 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_buffer",
-        "_deadline",
         "_has_begun_head",
         "_has_skipped_line",
         "_head",
         "_is_lingering",
         "_is_looping",
         "_lingered_bytes",
-        "_pace",
         "_preparation",
         "_prepared",
         "_received_bytes",
         "_requests_left",
         "_scanned",
-        "_timer",
-        "_timer_at",
         "_transport",
+        "deadline",
         "exchange",
         "group",
         "is_reading_paused",
@@ -91,10 +86,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_lingering = False
         self._lingered_bytes = 0
         self._received_bytes = 0  # of bodies, behind their first piece
-        self._pace: Pace | None = None
-        self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self.deadline = Deadline(self)
 
     def __repr__(self) -> str:
         state = "closed" if self._transport is None else "idle" if self.exchange is None else "busy"
@@ -130,7 +122,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.set_deadline(self.plane.limits.head_timeout)
+        self.deadline.set(self.plane.limits.head_timeout)
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -165,9 +157,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.deadline.end()
         if self.exchange is not None:
             self.exchange.on_client_gone()
         self.plane.on_client_lost(self)
@@ -175,7 +165,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.is_writing_paused = True
         if self.exchange is not None:
-            self._begin_window(self.exchange)
+            self.deadline.begin_window(self, self.exchange)
             self.exchange.on_client_writable(is_writable=False)
 
     def resume_writing(self) -> None:
@@ -251,7 +241,7 @@ class ClientConnection(asyncio.Protocol):
         if not self._has_begun_head:
             # The deadline is for the whole head: bytes that drip in do not move it (checklist 78).
             self._has_begun_head = True
-            self.set_deadline(self.plane.limits.head_timeout)
+            self.deadline.set(self.plane.limits.head_timeout)
         return False
 
     def _refuse_head(self, reason: Reason) -> bool:
@@ -300,7 +290,7 @@ class ClientConnection(asyncio.Protocol):
         elif close or self.plane.is_draining:
             self._close(has_unread=exchange is not None and not exchange.body.is_complete)
         else:
-            self.set_deadline(self.plane.limits.idle_timeout)
+            self.deadline.set(self.plane.limits.idle_timeout)
             if self._buffer and not self._is_looping:
                 self._read_requests()
             elif self.is_reading_paused:
@@ -317,13 +307,13 @@ class ClientConnection(asyncio.Protocol):
         if has_unread or self._buffer or self._has_begun_head:
             self._is_lingering = True
             self._buffer = b""
-            self.set_deadline(_LINGER_SECONDS)
+            self.deadline.set(_LINGER_SECONDS)
             self.resume_reading()
             # TLS has no half of a connection to close; the answer says `close`, and the client or the time ends it.
             if self._transport.can_write_eof():
                 self._transport.write_eof()
         else:
-            self.set_deadline(self.plane.limits.body_timeout)
+            self.deadline.set(self.plane.limits.body_timeout)
             self._transport.close()
 
     def _linger(self, size: int) -> None:
@@ -350,7 +340,7 @@ class ClientConnection(asyncio.Protocol):
         """The time to drain is over."""
         self._reset()
 
-    # Flow and time
+    # Flow
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -378,65 +368,18 @@ class ClientConnection(asyncio.Protocol):
         if not self._buffer:
             self.resume_reading()
 
-    def set_deadline(self, seconds: float) -> None:
-        """Something must happen within `seconds` from now."""
-        deadline = self.plane.now() + seconds
-        self._deadline = deadline
-        if self._timer is None:
-            self._arm(deadline)
-        elif deadline < self._timer_at:
-            self._timer.cancel()
-            self._arm(deadline)
-
-    def _arm(self, when: float) -> None:
-        self._timer_at = when
-        self._timer = self.plane.loop.call_at(when, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
+    def on_deadline(self) -> None:
+        """The time between two exchanges, or after the last one, is up."""
         if self._transport is None:
             return
-        now = self.plane.now()
-        if self.exchange is not None:
-            self._look_at(self.exchange, now)
-        elif now < self._deadline:
-            self._arm(self._deadline)
-        elif self._is_lingering or self._transport.is_closing():
+        if self._is_closing():
             self._transport.abort()
         elif self._has_begun_head:
             self._refuse_head(Reason.HEAD_TIMEOUT)
         else:
             self._close(has_unread=False)
 
-    def _look_at(self, exchange: Exchange | Tunnel, now: float) -> None:
-        """The timer's look at an exchange: is its time up, and does its client keep the pace (checklist 78)?"""
-        limits, pace = self.plane.limits, self._pace
-        if not exchange.waits_for_client():
-            if pace is not None:
-                pace.forget()
-        elif pace is None or not pace.has_begun(exchange.started_at):
-            pace = self._begin_window(exchange)
-        elif now >= pace.end(limits.body_timeout):
-            if not pace.is_kept(now, self._moved_bytes(exchange), least_rate=limits.min_rate):
-                exchange.on_deadline()
-                return
-            # Slow, but it moves, and be it only in the kernel's buffers.
-            pace = self._begin_window(exchange)
-            self._deadline = max(self._deadline, pace.end(limits.body_timeout))
-        if now >= self._deadline:
-            exchange.on_deadline()
-        elif pace is not None and pace.has_begun(exchange.started_at):
-            self._arm(min(self._deadline, pace.end(limits.body_timeout)))
-        else:
-            self._arm(self._deadline)
-
-    def _begin_window(self, exchange: Exchange | Tunnel) -> Pace:
-        if self._pace is None:
-            self._pace = Pace()
-        self._pace.begin(self.plane.now(), self._moved_bytes(exchange))
-        return self._pace
-
-    def _moved_bytes(self, exchange: Exchange | Tunnel) -> int:
+    def moved_bytes(self, exchange: Exchange | Tunnel) -> int:
         """What the client has sent and taken; the numbers of one exchange can be compared with each other."""
         transport = self._transport
         if transport is None:

@@ -9,11 +9,10 @@ of the other. Every exchange ends in `_finish`, whatever happened, and nowhere e
 """
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final
 
-from gateway.errors import CLIENT_CLOSED_REQUEST, Reason, Refused, StoreUnavailable
+from gateway.errors import CLIENT_CLOSED_REQUEST, Reason, Refused
 from gateway.http.bodies import LAST_CHUNK, NO_BODY, UNTOLD_BODY, Body, FramingError, encode_part, request_body
 from gateway.http.cors import CorsPolicy
 from gateway.http.heads import HTTP10
@@ -23,23 +22,19 @@ from gateway.http.responses import Response, is_event_stream
 from gateway.http.rewriting import accepted_request_id, expects_continue, response_head
 from gateway.http.upgrades import Handshake
 from gateway.observability.tracing import Trace
-from gateway.proxy import half_close, own_answers
+from gateway.proxy import failover, half_close, own_answers, waiting
 from gateway.proxy.admission import UnknownUser
 from gateway.proxy.plan import RoutePlan
 from gateway.proxy.preparation import Prepared
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream_connection import ConnectionOwner, UpstreamConnection
+from gateway.proxy.waiting import CONNECT_TIMEOUT, touch
 from gateway.tasks import spawn
 from gateway.types import Principal
 
 if TYPE_CHECKING:
     from gateway.proxy.client_connection import ClientConnection
 
-logger: Final = logging.getLogger("gateway")
-
-# RFC 9110 §9.2.2. Only these may be sent again.
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_CONNECT_TIMEOUT: Final = Reason.UPSTREAM_CONNECT_TIMEOUT  # bound once: a look through the class is slow on Python 3.11
 # A length or a missing last chunk shows these, so the client gets what came before, and the answers before that one: a
 # reset would take along what the kernel still holds of them. To HTTP/1.0 an answer without a length has no other end.
 _BACKENDS_OWN_CUTS: Final = frozenset({Reason.UPSTREAM_BROKEN, Reason.UPSTREAM_STALLED})
@@ -53,22 +48,21 @@ class Exchange:
 
     __slots__ = (
         "_closes",
-        "_failed",
         "_framing",
         "_head",
-        "_overdue",
         "_payload",
         "_response_body",
         "_sends_chunks",
         "_task",
-        "_upstream",
         "answered_at",
         "awaits_continue",
         "body",
         "bytes_sent",
         "client",
+        "failed",
         "handshake",
         "origin",
+        "overdue",
         "plan",
         "principal",
         "reason",
@@ -80,6 +74,7 @@ class Exchange:
         "status",
         "trace",
         "traceparent",
+        "upstream",
     )
 
     def __init__(self, client: "ClientConnection", request: Request, started_at: float) -> None:
@@ -104,13 +99,13 @@ class Exchange:
         self._framing = b""
         self._payload = b""
         self._task: asyncio.Task[None] | None = None
-        self._upstream: UpstreamConnection | None = None
+        self.upstream: UpstreamConnection | None = None
         self._response_body: Body = NO_BODY
         self._sends_chunks = False
         self._closes = False
         self.handshake: Handshake | None = None
-        self._failed: tuple[ConnectionOwner, ...] | None = None  # who got the request in vain; None before any did
-        self._overdue = _CONNECT_TIMEOUT  # what to say when a wait before the upstream is too long
+        self.failed: tuple[ConnectionOwner, ...] | None = None  # who got the request in vain; None before any did
+        self.overdue = CONNECT_TIMEOUT  # what to say when a wait before the upstream is too long
 
     @property
     def request_method(self) -> str:
@@ -151,10 +146,10 @@ class Exchange:
             found = plane.admission.recognise(plan.policy, request.tokens, plane.clock())
             self._head = prepared.upstream_head(self.origin, self.request_id, self.traceparent)
             if isinstance(found, UnknownUser):
-                self._overdue = Reason.STORE_UNAVAILABLE
-                self._wait_for(self._look_up(plan, found))
+                self.overdue = Reason.STORE_UNAVAILABLE
+                self.wait_for(waiting.look_up(self, plan, found))
             else:
-                self._forward(plan, found)
+                self.forward(plan, found)
         except Refused as refusal:
             self.refuse(refusal.reason, refusal.retry_after)
 
@@ -188,28 +183,14 @@ class Exchange:
         self._write(answer)
         self._finish(close=close)
 
-    def _wait_for(self, step: Coroutine[None, None, None]) -> None:
+    def wait_for(self, step: Coroutine[None, None, None]) -> None:
         """Go on in a task; until then nothing is read of a body. With none to come, a client that leaves is noticed."""
         if not self.body.is_complete:
             self.client.pause_reading()
         self._task = spawn(step, name="exchange")
-        self.touch()
+        touch(self)
 
-    async def _look_up(self, plan: RoutePlan, unknown: UnknownUser) -> None:
-        try:
-            principal = await self.client.plane.admission.look_up(unknown)
-            self._overdue = _CONNECT_TIMEOUT
-            self._forward(plan, principal)
-        except Refused as refusal:
-            self.refuse(refusal.reason, refusal.retry_after)
-        except StoreUnavailable as error:
-            logger.warning("user_lookup_failed error=%s", error)
-            self.refuse(Reason.STORE_UNAVAILABLE)
-        except Exception:
-            logger.exception("user_lookup_failed")
-            self.refuse(Reason.INTERNAL_ERROR)
-
-    def _forward(self, plan: RoutePlan, principal: Principal | None) -> None:
+    def forward(self, plan: RoutePlan, principal: Principal | None) -> None:
         """Raises `Refused` when the route asks for more than `principal` is."""
         plan.policy.authorize(principal, self.request_method)
         self.principal = principal
@@ -228,24 +209,15 @@ class Exchange:
             self._head = b"%b\r\n%b" % (self._head, principal.identity)
         upstream = plan.pool.take()
         if upstream is None:
-            self._wait_for(self._connect(plan))
+            self.wait_for(waiting.connect(self, plan))
         else:
-            self._send(upstream)
+            self.send(upstream)
 
-    async def _connect(self, plan: RoutePlan) -> None:
-        try:
-            self._send(await plan.pool.open(self._failed))
-        except Refused as refusal:
-            self.refuse(refusal.reason)
-        except Exception:
-            logger.exception("upstream_connect_failed")
-            self.refuse(Reason.INTERNAL_ERROR)
-
-    def _send(self, upstream: UpstreamConnection) -> None:
+    def send(self, upstream: UpstreamConnection) -> None:
         if self._task is not None:
             self._task = None
             self.sent_at = self.client.plane.now()
-        self._upstream = upstream
+        self.upstream = upstream
         self.server = upstream.owner
         payload = encode_part(self.body, self._payload)
         if self.awaits_continue and not self.body.is_complete and not self._payload:
@@ -257,7 +229,7 @@ class Exchange:
         if self.client.is_writing_paused:
             # Since before there was an upstream to hold back, by a question of `half_close` behind earlier answers.
             upstream.pause_reading()
-        self.touch()
+        touch(self)
 
     def feed(self, data: bytes) -> None:
         """Further bytes of the request body."""
@@ -266,11 +238,11 @@ class Exchange:
         except Refused as refusal:
             self.refuse(refusal.reason)
             return
-        if self._upstream is None:
+        if self.upstream is None:
             self._payload += payload
         else:
-            self._upstream.write(encode_part(self.body, payload))
-        self.touch()
+            self.upstream.write(encode_part(self.body, payload))
+        touch(self)
 
     # The response
 
@@ -281,25 +253,13 @@ class Exchange:
 
     def on_switch(self, response: Response) -> Tunnel | None:
         """The backend speaks WebSocket now: the tunnel takes the place of this exchange on both connections."""
-        handshake, plan, upstream = self.handshake, self.plan, self._upstream
-        if handshake is None or plan is None or plan.websocket is None or upstream is None:
-            # Nobody asked for a switch of protocols (RFC 9110 §7.8, checklist 73).
-            raise Refused(Reason.UPSTREAM_BROKEN)
-        lines = handshake.answer(response)
-        try:
-            # Asked again: the user may have opened others while the backend thought about this one.
-            self.client.plane.long_exchanges.require_room(plan.websocket, self.principal)
-        except Refused as refusal:
-            self.refuse(refusal.reason)
-            return None
-        self.status = response.status
-        self.answered_at = self.client.plane.now()
-        self._write(b"\r\n".join((*lines, b"X-Request-Id: %b\r\n\r\n" % self.request_id)))
-        self._upstream = None
-        # A tunnel is long and there may be thousands: what is not for the log line goes.
-        self.handshake = None
-        self._head = b""
-        return Tunnel(self, upstream, plan.websocket)
+        tunnel = Tunnel.over(self, response)
+        if tunnel is not None:
+            self.upstream = None
+            # A tunnel is long and there may be thousands: what is not for the log line goes.
+            self.handshake = None
+            self._head = b""
+        return tunnel
 
     def on_response_head(self, response: Response, body: Body, payload: bytes) -> None:
         self._response_body = body
@@ -321,11 +281,11 @@ class Exchange:
         self.status = response.status  # from here on there is an answer, which can only be cut
         self._write(head + (self._encode_response(payload) if self._sends_chunks else payload))
         if not body.is_complete:
-            self.touch()
+            touch(self)
 
     def on_response_body(self, payload: bytes) -> None:
         self._write(self._encode_response(payload) if self._sends_chunks else payload)
-        self.touch()
+        touch(self)
 
     def _encode_response(self, payload: bytes) -> bytes:
         self._sends_chunks = not self._response_body.is_complete
@@ -341,7 +301,7 @@ class Exchange:
         self.client.write(data)
 
     def on_response_end(self) -> None:
-        self._upstream = None
+        self.upstream = None
         if self._sends_chunks:
             self._write(LAST_CHUNK)
         self._finish(close=self._closes)
@@ -349,57 +309,33 @@ class Exchange:
     # What goes wrong
 
     def on_upstream_failed(self, reason: Reason) -> None:
-        upstream, self._upstream = self._upstream, None
-        plan = self.plan
+        upstream, self.upstream = self.upstream, None
         if reason is Reason.INTERNAL_ERROR:
             self.client.end_at_defect()
-            return
-        if upstream is None or plan is None or self.status:
+        elif upstream is None or self.plan is None or self.status:
             self.refuse(reason)
-            return
-        upstream.owner.on_request_failed(upstream, reason, self.started_at)
-        # A kept connection may have been closed by the upstream just before it was used, which says nothing of the
-        # server; the next one is new, so this is so at most once. Other servers failed and are not asked again.
-        self._failed = (*(self._failed or ()), *(() if upstream.was_pooled else (upstream.owner,)))
-        if self._may_send_again(upstream) and plan.pool.may_try_again(self._failed):
-            self._wait_for(self._connect(plan))
         else:
-            self.refuse(reason)
-
-    def _may_send_again(self, upstream: UpstreamConnection) -> bool:
-        """Without a byte of the answer, and only what may be repeated and is still here whole (checklist 77)."""
-        return not upstream.has_answered and self.request_method in _IDEMPOTENT and self.body is NO_BODY
+            failover.send_again_or_refuse(self, self.plan, upstream, reason)
 
     def on_upstream_writable(self, *, is_writable: bool) -> None:
         if is_writable:
             self.client.resume_unless_pipelined()
-            self.touch()
+            touch(self)
         elif not self.body.is_complete:
             self.client.pause_reading()
-            self.touch()
+            touch(self)
 
     def on_client_writable(self, *, is_writable: bool) -> None:
         """The client's socket takes more, or no more for now."""
-        if self._upstream is not None:
+        if self.upstream is not None:
             if is_writable:
-                self._upstream.resume_reading()
+                self.upstream.resume_reading()
             else:
-                self._upstream.pause_reading()
-        self.touch()
+                self.upstream.pause_reading()
+        touch(self)
 
     def on_deadline(self) -> None:
-        """Nothing happened for too long; who is to blame decides the answer."""
-        upstream = self._upstream
-        if self.waits_for_client():
-            self.refuse(Reason.BODY_TIMEOUT)
-        elif upstream is None:
-            self.refuse(self._overdue)
-        elif self.status:
-            self.refuse(Reason.UPSTREAM_STALLED)
-        else:
-            reason = Reason.UPSTREAM_TIMEOUT if self.body.is_complete else Reason.UPSTREAM_SEND_TIMEOUT
-            upstream.owner.on_request_failed(upstream, reason, self.started_at)
-            self.refuse(reason)
+        self.refuse(waiting.blame(self))
 
     def on_client_eof(self) -> bool:
         """The client sends nothing more. True: it may wait for the answer, and the connection ends with that.
@@ -428,19 +364,7 @@ class Exchange:
     def waits_for_client(self) -> bool:
         if self.client.is_writing_paused:
             return True
-        return self._upstream is not None and not self.body.is_complete and not self.client.is_reading_paused
-
-    def touch(self) -> None:
-        """Something moved: the deadline starts anew."""
-        client, plan = self.client, self.plan
-        if self.waits_for_client() or plan is None:
-            client.set_deadline(client.plane.limits.body_timeout)
-        elif self.status:
-            client.set_deadline(plan.pool.read_timeout)
-        elif self._upstream is None:
-            client.set_deadline(plan.pool.opening_timeout)
-        else:
-            client.set_deadline(plan.pool.response_timeout if self.body.is_complete else plan.pool.send_timeout)
+        return self.upstream is not None and not self.body.is_complete and not self.client.is_reading_paused
 
     def refuse(self, reason: Reason, retry_after: int = 0) -> None:
         """Answer in the gateway's own name; where an answer has begun, cut it."""
@@ -468,8 +392,8 @@ class Exchange:
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
-        if self._upstream is not None:
-            self._upstream.close()
-            self._upstream = None
+        if self.upstream is not None:
+            self.upstream.close()
+            self.upstream = None
         self.client.plane.on_exchange_end(self)
         self.client.on_exchange_end(close=close, cut=cut)

@@ -15,10 +15,11 @@ The tunnel stands where the exchange stood: the client connection calls the same
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from gateway.errors import Reason
+from gateway.errors import Reason, Refused
 from gateway.http.bodies import CloseBody
 from gateway.http.frames import CLOSED_WITHOUT_FRAME, FrameFault, FrameScanner, close_frame
 from gateway.http.requests import Request
+from gateway.http.responses import Response
 from gateway.proxy.plan import RoutePlan, WebSocketPlan
 from gateway.types import Principal
 
@@ -83,6 +84,30 @@ class Tunnel:
         self._has_told_upstream = False
         self._is_upstream_at_end = False
         self._is_over = False
+
+    @classmethod
+    def over(cls, exchange: "Exchange", response: Response) -> "Tunnel | None":
+        """Tell the client of the upstream's 101; None when it is refused in the place of that.
+
+        Raises `Refused(UPSTREAM_BROKEN)` for a 101 that was not asked for or does not fit what was.
+        """
+        handshake, plan, upstream = exchange.handshake, exchange.plan, exchange.upstream
+        if handshake is None or plan is None or plan.websocket is None or upstream is None:
+            # Nobody asked for a switch of protocols (RFC 9110 §7.8, checklist 73).
+            raise Refused(Reason.UPSTREAM_BROKEN)
+        lines = handshake.answer(response)
+        plane = exchange.client.plane
+        try:
+            # Asked again: the user may have opened others while the backend thought about this one.
+            plane.long_exchanges.require_room(plan.websocket, exchange.principal)
+        except Refused as refusal:
+            exchange.refuse(refusal.reason)
+            return None
+        exchange.status = response.status
+        exchange.answered_at = plane.now()
+        tunnel = cls(exchange, upstream, plan.websocket)
+        tunnel._write(b"\r\n".join((*lines, b"X-Request-Id: %b\r\n\r\n" % exchange.request_id)))
+        return tunnel
 
     @property
     def started_at(self) -> float:
@@ -239,7 +264,7 @@ class Tunnel:
             # One of them has ended its side without a Close frame: nobody is there to close it with.
             self._finish()
             return
-        self._client.set_deadline(_CLOSING_SECONDS)
+        self._client.deadline.set(_CLOSING_SECONDS)
         self._tell_client()
         self._tell_upstream()
         self._finish_when_answered()
@@ -275,7 +300,7 @@ class Tunnel:
         self._client.write(data)
 
     def _touch(self) -> None:
-        self._client.set_deadline(self._idle_timeout)
+        self._client.deadline.set(self._idle_timeout)
 
     def _finish(self, *, cut: bool = False) -> None:
         """The one end of every tunnel."""

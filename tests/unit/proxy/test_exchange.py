@@ -6,11 +6,9 @@ import pytest
 
 from gateway.errors import Reason
 from gateway.types import Revocation, RevokedKind
-from tests.unit.proxy.plane import MAX_TARGET, OPENING, World, messages, running
+from tests.unit.proxy.plane import MAX_TARGET, World, messages, running
 from tests.unit.proxy.transports import settle
 from tests.unit.proxy.wire import (
-    ALICE,
-    BOB,
     CHUNKED,
     CONTINUE,
     FRAME,
@@ -112,61 +110,6 @@ async def test_an_upstream_that_did_not_answer_has_no_time(world: World) -> None
 
 
 # Who may pass.
-
-
-async def test_a_user_is_looked_up_when_its_token_is_first_seen(world: World) -> None:
-    line = fresh_bearer()
-    for _ in range(2):
-        client = await world.answered(request(b"/app/x", line), OK)
-        assert answer(client).status == 200
-    assert world.directory.asked == [ALICE]
-    assert [found["user_id"] for found in world.log_lines()] == [ALICE, ALICE]
-
-
-@pytest.mark.parametrize(("user_id", "code"), [("404", "user_not_found"), (BOB, "user_inactive")])
-async def test_a_user_who_is_none_does_not_pass(world: World, user_id: str, code: str) -> None:
-    client = await world.ask(request(b"/app/x", fresh_bearer(user_id)))
-    found = answer(client)
-    assert (found.status, found.code, found.closes) == (401, code, False)
-    assert world.app.attempts == 0
-    assert world.outcomes() == [(401, code)]
-
-
-async def test_when_nobody_can_tell_it_is_a_503_and_no_pass(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.directory.go_away()
-    client = await world.ask(request(b"/app/x", fresh_bearer()))
-    assert (found := answer(client)).status == 503
-    assert found.fields["retry-after"] == "1"
-    assert world.app.attempts == 0
-    assert messages(caplog) == ["user_lookup_failed error=The file is busy."]
-    assert world.outcomes() == [(503, "store_unavailable")]
-
-
-async def test_when_nobody_answers_it_is_a_503_in_time(world: World) -> None:
-    world.directory.may_answer.clear()
-    client = await world.ask(request(b"/app/x", fresh_bearer()))
-    await world.clock.turn(OPENING - 1)
-    assert client.received == b""
-    await world.clock.turn(1)
-    assert answer(client).code == "store_unavailable"
-    world.directory.may_answer.set()
-    await settle()
-    assert client.received == b""
-    assert world.app.attempts == 0
-
-
-async def test_s84_a_defect_of_the_directory_is_a_500(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.directory.error = RuntimeError("no such table")
-    client = await world.ask(request(b"/app/x", fresh_bearer()))
-    assert answer(client).code == "internal_error"
-    assert messages(caplog) == ["user_lookup_failed"]
-
-
-async def test_s84_a_defect_of_a_connector_is_a_500(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.app.error = RuntimeError("no such address family")  # type: ignore[assignment]
-    client = await world.ask(GET)
-    assert answer(client).code == "internal_error"
-    assert messages(caplog) == ["upstream_connect_failed"]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,14 @@ class Plane:
         self.over.append(tunnel)
 
 
+class Deadline:
+    def __init__(self) -> None:
+        self.set_to: list[float] = []
+
+    def set(self, seconds: float) -> None:
+        self.set_to.append(seconds)
+
+
 class Client(End):
     def __init__(self) -> None:
         super().__init__()
@@ -85,10 +93,7 @@ class Client(End):
         self.exchange: Any = None
         self.is_writing_paused = False
         self.buffer = b""
-        self.deadlines: list[float] = []
-
-    def set_deadline(self, seconds: float) -> None:
-        self.deadlines.append(seconds)
+        self.deadline = Deadline()
 
     def take_buffer(self) -> bytes:
         data, self.buffer = self.buffer, b""
@@ -152,7 +157,7 @@ async def test_bytes_pass_both_ways_and_are_counted(world: World) -> None:
     world.tunnel.on_upstream_bytes(HELLO + HELLO)
     assert (world.client.written, world.upstream.written) == (HELLO * 2, MASKED_HELLO)
     assert (world.tunnel.bytes_received, world.tunnel.bytes_sent) == (len(MASKED_HELLO), 2 * len(HELLO))
-    assert set(world.client.deadlines) == {PLAN.idle_timeout}
+    assert set(world.client.deadline.set_to) == {PLAN.idle_timeout}
 
 
 @pytest.mark.parametrize("sent_before", range(len(HELLO) + 1))
@@ -196,7 +201,7 @@ async def test_it_is_over_when_both_have_answered(world: World) -> None:
 
 async def test_who_does_not_answer_is_cut_after_a_moment(world: World) -> None:
     world.tunnel.end_early(Reason.STOPPING)
-    assert world.client.deadlines[-1] < 5
+    assert world.client.deadline.set_to[-1] < 5
     world.tunnel.on_deadline()
     assert world.ends == ("cut", "at once")
     assert world.tunnel.close_code == 1012
