@@ -14,11 +14,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quote
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
+from gateway.errors import Reason
+from gateway.http.forwarding import Origin
+from gateway.http.requests import Request
 from gateway.http.trace_context import trace_id
 from gateway.observability.log_lines import shown_path
 from gateway.observability.log_output import Render
+from gateway.types import Principal
 
 _FLUSH_SECONDS: Final = 0.2
 _MAX_PENDING_LINES: Final = 512
@@ -40,13 +44,74 @@ def _quoted_path(beginning: str) -> str:
     return quote(shown_path(beginning))
 
 
-def _rarely_told(
-    reason: str | None, traceparent: bytes | None, bytes_received: int | None, close_code: int | None
-) -> str:
-    told = "" if traceparent is None else f',"trace_id":"{trace_id(traceparent)}"'
-    if close_code is not None:
-        told += f',"bytes_received":{bytes_received or 0},"close_code":{close_code}'
-    return told if reason is None else f'{told},"reason":"{reason}"'
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class Labelled(Protocol):
+    @property
+    def label(self) -> str: ...
+
+
+class EndedExchange(Protocol):
+    """What is told of a request. Times are of the loop; `answered_at` None is without an answer from `server`."""
+
+    @property
+    def origin(self) -> Origin: ...
+
+    @property
+    def request(self) -> Request: ...
+
+    @property
+    def plan(self) -> Named | None: ...
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def reason(self) -> Reason | None: ...
+
+    @property
+    def principal(self) -> Principal | None: ...
+
+    @property
+    def server(self) -> Labelled | None: ...
+
+    @property
+    def request_id(self) -> bytes: ...
+
+    @property
+    def traceparent(self) -> bytes | None: ...
+
+    @property
+    def bytes_sent(self) -> int: ...
+
+    @property
+    def started_at(self) -> float: ...
+
+    @property
+    def sent_at(self) -> float: ...
+
+    @property
+    def answered_at(self) -> float | None: ...
+
+
+class EndedTunnel(Protocol):
+    """What is told of a WebSocket besides."""
+
+    @property
+    def bytes_received(self) -> int: ...
+
+    @property
+    def close_code(self) -> int: ...
+
+
+def _rarely_told(exchange: EndedExchange, tunnel: EndedTunnel | None) -> str:
+    told = "" if exchange.traceparent is None else f',"trace_id":"{trace_id(exchange.traceparent)}"'
+    if tunnel is not None:
+        told += f',"bytes_received":{tunnel.bytes_received},"close_code":{tunnel.close_code}'
+    return told if exchange.reason is None else f'{told},"reason":"{exchange.reason.value}"'
 
 
 class AccessLog:
@@ -69,53 +134,33 @@ class AccessLog:
         self._second_text = ""
         self._timer: asyncio.TimerHandle | None = None
 
-    def write(
-        self,
-        *,
-        client: str,
-        method: str,
-        target: str,
-        route: str | None,
-        status: int,
-        reason: str | None,
-        user_id: str | None,
-        upstream: str | None,
-        request_id: bytes,
-        traceparent: bytes | None,
-        bytes_sent: int,
-        duration: float,
-        upstream_duration: float | None,
-        bytes_received: int | None = None,
-        close_code: int | None = None,
-    ) -> None:
-        """Record one exchange; durations in seconds, shown in milliseconds. The query of `target` is left out.
-
-        `bytes_received` and `close_code` are told of WebSockets only.
-        """
-        now = self._clock()
-        second = int(now)
+    def write(self, exchange: EndedExchange, now: float, tunnel: EndedTunnel | None = None) -> None:
+        """Record one exchange, which has ended at `now`, loop time. The query of its target is left out."""
+        time_of_day = self._clock()
+        second = int(time_of_day)
         if second != self._second:
             self._second = second
             self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        request, plan, server, principal = exchange.request, exchange.plan, exchange.server, exchange.principal
+        answered_at = exchange.answered_at
+        is_usual = exchange.reason is None and exchange.traceparent is None and tunnel is None
         self._lines.append(
             _LINE
             % (
                 self._second_text,
-                (now - second) * 1000,
-                quote(client),
-                quote(method),
-                _quoted_path(target[:_MAX_PATH]),
-                "null" if route is None else quote(route),
-                status,
-                bytes_sent,
-                duration * 1000,
-                "null" if upstream is None else quote(upstream),
-                "null" if upstream_duration is None else "%.1f" % (upstream_duration * 1000),
-                "null" if user_id is None else quote(user_id),
-                request_id.decode(),
-                ""
-                if reason is None and traceparent is None and close_code is None
-                else _rarely_told(reason, traceparent, bytes_received, close_code),
+                (time_of_day - second) * 1000,
+                quote(exchange.origin.address),
+                quote(request.method),
+                _quoted_path(request.target[:_MAX_PATH]),
+                "null" if plan is None else quote(plan.name),
+                exchange.status,
+                exchange.bytes_sent,
+                (now - exchange.started_at) * 1000,
+                "null" if server is None else quote(server.label),
+                "null" if answered_at is None else "%.1f" % ((answered_at - exchange.sent_at) * 1000),
+                "null" if principal is None else quote(principal.user_id),
+                exchange.request_id.decode(),
+                "" if is_usual else _rarely_told(exchange, tunnel),
             )
         )
         if len(self._lines) >= _MAX_PENDING_LINES:

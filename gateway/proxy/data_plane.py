@@ -17,7 +17,7 @@ from gateway.http.replies import Replies
 from gateway.observability.access_log import AccessLog
 from gateway.observability.meters import RouteMeter
 from gateway.observability.tracing import Tracing
-from gateway.proxy import outcome
+from gateway.proxy import spans
 from gateway.proxy.admission import Admission
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.connection_caps import CapRules, ConnectionCaps
@@ -193,10 +193,10 @@ class DataPlane:
 
     def _tell(self, exchange: Exchange, now: float, tunnel: Tunnel | None = None) -> None:
         if self.access_log is not None:
-            outcome.write_line(self.access_log, exchange, now, tunnel)
+            self.access_log.write(exchange, now, tunnel)
         trace = exchange.trace
         if trace is not None and trace.is_sampled and self.tracing is not None:
-            outcome.record_spans(self.tracing.sink, trace, exchange, now)
+            spans.record(self.tracing.sink, trace, exchange, now)
 
     @property
     def connections(self) -> int:

@@ -1,8 +1,11 @@
 """The time that a client may take: for a head, between two requests, for its share of a body (checklist 78)."""
 
+import gc
+
+from gateway.proxy.client_connection import ClientConnection
 from tests.unit.proxy.plane import BODY, HEAD, KEEPALIVE, MIN_RATE, READ, SEND, World
-from tests.unit.proxy.transports import HIGH_WATER, Peer
-from tests.unit.proxy.wire import BIG_OK, GET, NOWHERE, answer, answers, post
+from tests.unit.proxy.transports import HIGH_WATER, Peer, settle
+from tests.unit.proxy.wire import BIG_OK, GET, NOWHERE, OK, answer, answers, post
 
 
 async def test_s78_a_connection_on_which_nothing_comes_is_closed(world: World) -> None:
@@ -129,3 +132,13 @@ async def test_s78_a_backend_that_takes_nothing_is_no_slow_client(world: World) 
     assert (client.received, client.is_read) == (b"", True)
     await world.clock.turn(1)
     assert answer(client).code == "body_timeout"
+
+
+async def test_a_connection_that_is_lost_leaves_nothing_to_the_collector(world: World) -> None:
+    client = await world.answered(GET, OK)
+    connection = client.transport.get_protocol()
+    assert isinstance(connection, ClientConnection)
+    assert connection in gc.get_referents(connection.deadline)
+    client.leave()
+    await settle()
+    assert connection not in gc.get_referents(connection.deadline)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.types import Revocation, RevokedKind
 from tests.unit.proxy.plane import World, running
-from tests.unit.proxy.test_outcome import Sink, recording
+from tests.unit.proxy.test_spans import Sink, recording
 from tests.unit.proxy.transports import Peer, settle
 from tests.unit.proxy.wire import BOB, ID, ORIGIN_LINE, answer, answers, bearer, chunked, fresh_bearer, post, request
 

@@ -1,4 +1,4 @@
-"""What is told of exchanges that are recorded; their log lines are in test_exchange and test_data_plane."""
+"""What is told of exchanges that are recorded."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is told of an exchange when it is over: its line in the access log, and its spans where it is recorded."""
+"""What is told of an exchange that is recorded, when it is over: its spans."""
 
 from typing import Final
 
@@ -6,42 +6,17 @@ from gateway.errors import Reason
 from gateway.http.heads import HTTP11
 from gateway.http.rewriting import is_valid_host
 from gateway.http.targets import parse_target
-from gateway.observability.access_log import AccessLog
 from gateway.observability.log_lines import shown_path
 from gateway.observability.tracing import Call, Served, SpanSink, Trace
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.tunnel import Tunnel
 
 # Answers that looked good and were cut.
 _CUTS: Final = frozenset({Reason.UPSTREAM_BROKEN, Reason.UPSTREAM_STALLED, Reason.INTERNAL_ERROR})
 _USER_AGENT: Final = b"user-agent:"
 
 
-def write_line(access_log: AccessLog, exchange: Exchange, now: float, tunnel: Tunnel | None = None) -> None:
-    """`now` is loop time, as everywhere here."""
-    principal, reason, plan, server = exchange.principal, exchange.reason, exchange.plan, exchange.server
-    request, answered_at = exchange.request, exchange.answered_at
-    access_log.write(
-        client=exchange.origin.address,
-        method=request.method,
-        target=request.target,
-        route=None if plan is None else plan.name,
-        status=exchange.status,
-        reason=None if reason is None else reason.value,
-        user_id=None if principal is None else principal.user_id,
-        upstream=None if server is None else server.label,
-        request_id=exchange.request_id,
-        traceparent=exchange.traceparent,
-        bytes_sent=exchange.bytes_sent,
-        bytes_received=None if tunnel is None else tunnel.bytes_received,
-        close_code=None if tunnel is None else tunnel.close_code,
-        duration=now - exchange.started_at,
-        upstream_duration=None if answered_at is None else answered_at - exchange.sent_at,
-    )
-
-
-def record_spans(sink: SpanSink, trace: Trace, exchange: Exchange, now: float) -> None:
-    """The query is left out, and so is everything that says who the user is."""
+def record(sink: SpanSink, trace: Trace, exchange: Exchange, now: float) -> None:
+    """`now` is loop time. The query is left out, and so is everything that says who the user is."""
     request, plan, reason, status = exchange.request, exchange.plan, exchange.reason, exchange.status
     host = exchange.origin.host or request.host
     if host is not None and not is_valid_host(host):
