@@ -172,6 +172,27 @@ def test_an_asterisk_behind_the_path_is_no_path(by_target: Plane) -> None:
     assert_refusal(asked(by_target, get("/forward-auth*", method="OPTIONS")), 400, "bad_target")
 
 
+def test_a_question_as_envoys_documentation_has_it(by_target: Plane) -> None:
+    """Method, path behind the prefix, Host, Authorization, no body, and what its client adds by itself."""
+    for method, status in (("GET", 200), ("HEAD", 200), ("DELETE", 405)):
+        question = get(
+            "/forward-auth/read/x?y",
+            bearer(),
+            b"content-length: 0",
+            b"x-envoy-internal: true",
+            b"x-forwarded-for: 203.0.113.9,127.0.0.2",
+            b"x-forwarded-proto: https",
+            b"x-envoy-expected-rq-timeout-ms: 5000",
+            method=method,
+        )
+        answer = asked(by_target, question)
+        assert answer.status == status, answer
+    marker = answer.field("x-request-id")
+    by_target.upstream.wait_until(lambda: f'"{marker}"' in by_target.gateway.output())
+    (line,) = (line for line in by_target.gateway.output().splitlines() if f'"{marker}"' in line)
+    assert '"client":"203.0.113.9","method":"DELETE","path":"/read/x","route":"/read"' in line
+
+
 @pytest.mark.parametrize("source", [CLIENT, TRUSTED])
 @pytest.mark.parametrize("target", ["/forward-auth", "/forward-auth/public", "/forward-auth?x", "/forward-auth*"])
 def test_s7_s24_nobody_else_may_ask(by_fields: Plane, by_target: Plane, source: str, target: str) -> None:

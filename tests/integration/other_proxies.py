@@ -58,9 +58,8 @@ class Deployment:
 def deployed(kind: str, folder: Path, *, changes: Mapping[str, str] | None = None) -> Iterator[Deployment]:
     """`changes` are made in the gateway's file: text → another one."""
     with ScriptedUpstream().running() as backend:
-        ports = {PROXY: free_port(), GATEWAY: free_port(), BACKEND: backend.port}
         config = folder / "gateway.yaml"
-        text = _with_ports((EXAMPLES / "gateway.yaml").read_text(), ports) + "admin: {enabled: false}\n"
+        text = (EXAMPLES / "gateway.yaml").read_text() + "admin: {enabled: false}\n"
         text = text.replace("./gateway.sqlite3", str(folder / "gateway.sqlite3"))
         for before, after in (changes or {}).items():
             assert before in text
@@ -70,6 +69,9 @@ def deployed(kind: str, folder: Path, *, changes: Mapping[str, str] | None = Non
             roles = ["--role", "staff"] if user == "bob" else []
             add = ["user", "add", user, *roles, "--config", str(config)]
             processes.run_gateway(add, environment=ENVIRONMENT, stdin=f"{password}\n")
+        # Not before: a port that is free may be somebody else's a second later.
+        ports = {PROXY: free_port(), GATEWAY: free_port(), BACKEND: backend.port}
+        config.write_text(_with_ports(text, ports))
         command = _COMMANDS[kind](folder, ports)
         with (
             processes.gateway(config, port=ports[GATEWAY], environment=ENVIRONMENT) as gateway,

@@ -91,6 +91,20 @@ def test_s1_nor_does_one_in_another_spelling(deployment: Deployment, alice: byte
         deployment.backend.begin()
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Connection: close, X-User-Id"],
+        [b"Connection: x-user-id"],
+        [b"Connection: close", b"Connection: X-USER-ID"],
+        [b"Connection: keep-alive,  x-user-id ,te"],
+    ],
+)
+def test_s5_nobody_loses_his_identity_on_the_way(deployment: Deployment, alice: bytes, lines: list[bytes]) -> None:
+    assert asked(deployment, get("/x", alice, *lines)).status in (200, 400)
+    assert all(received.values("x-user-id") == ["1"] for received in deployment.backend.requests)
+
+
 @pytest.mark.parametrize("name", [b"Remote-User", b"X-Forwarded-User", b"X-Original-URL", b"X-Rewrite-URL"])
 def test_s1_nor_one_of_another_preset_or_another_path(deployment: Deployment, name: bytes) -> None:
     answer = asked(deployment, get("/public/x", name + b": /admin"))
@@ -178,6 +192,41 @@ def test_s20_s21_no_trick_with_the_path_passes(deployment: Deployment, alice: by
     assert 300 <= answer.status < 500 or deployment.backend.targets() == ["/x"], answer
 
 
+SPELLINGS = (
+    "%78",
+    "%7ex",
+    "a%3Ab",
+    "a|b",
+    'a"b',
+    "a%20b",
+    "[x]",
+    "%C3%A9",
+    "%e2%82%ac",
+    "a^b{}",
+    "a+b%2Bc",
+    "!$&'()*,=:@",
+    "",
+)
+
+
+def test_s20_what_is_asked_about_is_what_is_passed_on(deployment: Deployment) -> None:
+    for spelling in SPELLINGS:
+        assert asked(deployment, get(f"/public/{spelling}?y=%2F")).status == 200
+    marker = asked(deployment, get("/x")).field("x-request-id")
+    deployment.backend.wait_until(lambda: f'"{marker}"' in deployment.gateway.output())
+    lines = [json.loads(line) for line in deployment.gateway.output().splitlines() if '"request_ended"' in line]
+    passed = [target.partition("?")[0] for target in deployment.backend.targets()]
+    assert passed == [line["path"] for line in lines if line["path"].startswith("/public/")][-len(SPELLINGS) :]
+
+
+def test_s6_the_client_is_the_one_that_the_proxy_sees(deployment: Deployment) -> None:
+    answer = asked(deployment, get("/x", b"X-Forwarded-For: 203.0.113.9", b"Forwarded: for=203.0.113.9"))
+    request_id = answer.field("x-request-id")
+    deployment.backend.wait_until(lambda: f'"{request_id}"' in deployment.gateway.output())
+    (line,) = (line for line in deployment.gateway.output().splitlines() if f'"{request_id}"' in line)
+    assert json.loads(line)["client"] == "127.0.0.1"
+
+
 def test_s57_a_revoked_token_is_refused_within_a_second(deployment: Deployment) -> None:
     pair = log_in(deployment, "alice")
     assert asked(deployment, get("/x", bearer(pair))).status == 200
@@ -229,6 +278,24 @@ def test_preflights_are_the_gateways(deployment: Deployment) -> None:
     # Without `cors` it decides on them as on any request, and none has a token.
     assert asked(deployment, get("/x", *lines, method="OPTIONS")).status == 401
     assert deployment.backend.requests == []
+
+
+def test_s52_rates_and_origins_are_told_in_the_gateways_words(tmp_path: Path, running: Deployment) -> None:
+    changes = {
+        "methods: [GET, HEAD]}": "access: public, rate_limit: {requests: 1, per: 1h}}",
+        "tokens:\n": "cors: {allow_origins: ['https://app.example.org']}\ntokens:\n",
+    }
+    origin = b"Origin: https://app.example.org"
+    with deployed(running.kind, tmp_path, changes=changes) as other:
+        assert ask(other.port, get("/reports/x")).status == 200
+        throttled = ask(other.port, get("/reports/x", b"X-Forwarded-For: 203.0.113.9", origin))
+        assert throttled.status == 429
+        assert int(throttled.field("retry-after") or 0) > 3000
+        assert throttled.json()["detail"].startswith("Request was throttled.")
+        assert ask(other.port, get("/x", origin)).field("access-control-allow-origin") == "https://app.example.org"
+        preflight = ask(other.port, get("/x", origin, b"Access-Control-Request-Method: PUT", method="OPTIONS"))
+        assert (preflight.status, preflight.field("access-control-allow-origin")) == (204, "https://app.example.org")
+        assert other.backend.targets() == ["/reports/x"]
 
 
 def test_a_route_that_is_not_there_is_a_404_of_the_gateways(tmp_path: Path, running: Deployment) -> None:

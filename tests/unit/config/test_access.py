@@ -213,6 +213,16 @@ SETTINGS: dict[str, tuple[dict[str, str], dict[str, str], list[str]]] = {
         {"sessions": "{lifetime: null}"},
         ["wider sessions.lifetime 30d → nothing: how long a session lasts, or a spent refresh token"],
     ),
+    "proxies-may-ask": (
+        {"listen": "{trusted_proxies: [10.0.0.0/8]}"},
+        {"listen": "{trusted_proxies: [10.0.0.0/8]}", "forward_auth": "{proxies: [10.0.0.7]}"},
+        ["wider forward_auth nothing → set: who may ask what may pass, and where"],
+    ),
+    "another-proxy-may-ask": (
+        {"listen": "{trusted_proxies: [10.0.0.0/8]}", "forward_auth": "{proxies: [10.0.0.7]}"},
+        {"listen": "{trusted_proxies: [10.0.0.0/8]}", "forward_auth": "{proxies: [10.0.0.7, 10.0.0.8]}"},
+        ["wider forward_auth.proxies 10.0.0.7 → 10.0.0.7, 10.0.0.8: whose word on which request is meant counts"],
+    ),
     "nothing-of-access": (
         {},
         {

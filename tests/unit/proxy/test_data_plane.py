@@ -331,6 +331,23 @@ async def test_half_a_head_is_read_by_the_rules_of_its_end() -> None:
         assert answer(client).status == 404
 
 
+async def test_s24_who_may_ask_is_asked_anew_of_open_connections() -> None:
+    question = request(b"/forward-auth", b"X-Forwarded-Method: GET", b"X-Forwarded-Uri: /open")
+    networks = Networks(["10.0.0.7"])
+    async with running(asking=("10.0.0.7",), trusted=("10.0.0.7",)) as world:
+        client = world.connect("10.0.0.7")
+        elsewhere = ((networks, preparation_of(world.routes, trusts_peer=True, may_ask=False)),)
+        for rules, status in (
+            (world.rules, 200),
+            (dataclasses.replace(world.rules, listed=elsewhere), 403),
+            (world.rules, 200),
+        ):
+            world.plane.swap(rules)
+            client.send(question)
+            await settle()
+            assert answer(client).status == status
+
+
 async def test_s24_who_is_trusted_is_asked_anew_of_open_connections() -> None:
     told = request(b"/open", b"X-Forwarded-For: 203.0.113.7")
     networks = Networks(["192.0.2.0/24"])
