@@ -18,6 +18,7 @@ from tests.redis_servers import BINARIES, LocalServer, running
 
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgres"
+APART: Final = "postgres and valkey"  # users in the one, state in the other
 SERVERS: Final = (POSTGRES, *sorted(BINARIES))
 ENGINES: Final = (SQLITE, *SERVERS)
 DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
@@ -71,16 +72,19 @@ def engine(name: str, folder: Path) -> Iterator[tuple[LocalServer | PostgresServ
         server = PostgresServer()
         server.start()
         try:
-            yield server, {"directory": {"sqlite": None, "url": _secret(server.url(), folder)}}
+            yield server, {"directory": {"sqlite": None, "url": _secret("users_url", server.url(), folder)}}
         finally:
             server.remove()
+    elif name == APART:
+        with engine(POSTGRES, folder) as (server, users), engine("valkey", folder) as (_, state):
+            yield server, users | state
     else:
         with running(name, folder, *DURABLE) as redis:
-            yield redis, {"state": {"url": _secret(redis.url, folder)}}
+            yield redis, {"state": {"url": _secret("state_url", redis.url, folder)}}
 
 
-def _secret(text: str, folder: Path) -> dict[str, str]:
-    file = folder / "url"
+def _secret(name: str, text: str, folder: Path) -> dict[str, str]:
+    file = folder / name
     file.touch(mode=0o600)
     file.write_text(text)
     return {"file": str(file)}
@@ -88,7 +92,7 @@ def _secret(text: str, folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running_pair(name: str, folder: Path, users: Sequence[str] = ("alice",)) -> Iterator[Pair]:
-    """Everything in SQLite or PostgreSQL; or the state in Redis, beside users in SQLite."""
+    """Everything in SQLite or PostgreSQL; or the state in Redis, beside users in SQLite or, `APART`, in PostgreSQL."""
     with engine(name, folder) as (store, sections):
         sections["tokens"] = {"rotate_refresh_tokens": True}
         routes = [{"path": "/users", "upstream": "main"}]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.gateway_pair import POSTGRES, SQLITE, Pair, running_pair
+from tests.integration.gateway_pair import APART, POSTGRES, SQLITE, Pair, running_pair
 from tests.postgres_server import PostgresServer
 
 NAMES = ("alice", "bob", "carol", "dave", "erin")
 
 
-@pytest.fixture(scope="module", params=[SQLITE, POSTGRES])
+@pytest.fixture(scope="module", params=[SQLITE, POSTGRES, APART])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with running_pair(request.param, tmp_path_factory.mktemp("directories"), NAMES) as pair:
         yield pair
