@@ -293,9 +293,7 @@ class Gateway:
             long_exchanges=long_exchanges,
             clock=time.time,
             max_staleness=float("inf") if max_staleness is None else max_staleness,
-            relay=self._build_audit_relay(state)
-            if self._seat == 0
-            else None,  # the other workers write to the same log
+            relay=self._build_audit_relay(state),
         )
         await feed.catch_up()
         self._exit.callback(spawn(feed.follow(), name="change_feed").cancel)
@@ -303,7 +301,9 @@ class Gateway:
         self._exit.callback(spawn(housekeeping.follow(), name="housekeeping").cancel)
         return feed
 
-    def _build_audit_relay(self, state: State) -> AuditRelay:
+    def _build_audit_relay(self, state: State) -> AuditRelay | None:
+        if self._seat != 0:  # all workers write to the same log, and one is enough to ask
+            return None
         return AuditRelay(outbox=state.store, audit=AuditLog(clock=time.time, meter=self._meters.auth()))
 
     async def _start_control_plane(self, blueprint: Blueprint) -> ControlPlane:
