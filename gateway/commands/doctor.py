@@ -19,14 +19,14 @@ all GET but a few that no server may take and one log-in of a user who does not 
 judged, and sign a token that has ended and one for refreshing, to see them refused; no good one is ever made.
 --token: real tokens, one a line: a good access token, and if you like one that has ended and a refresh token. Which is
 which is read in them.
-One line a check: name, `ok`, `finding` or `skipped`, what was seen and what to do. Tab-separated in a pipe.
-Exit code 0 without findings, 1 with any; also 1, with a sentence on standard error and no verdicts, when URL cannot be
-reached; 78 for a configuration that is refused.
+One line a check: name, `ok`, `finding`, `accepted` or `skipped`, what was seen and what to do. Tab-separated in a pipe.
+Exit code 0 without findings, 1 with any but those of --accept; also 1, with a sentence on standard error and no
+verdicts, when URL cannot be reached; 78 for a configuration that is refused.
 
 examples:
   gateway doctor https://api.example.org/api/orders/
   gateway doctor https://api.example.org/api/orders/ --backend http://10.0.0.7:8000
-  gateway doctor https://api.example.org/api/orders/ --config gateway.yaml
+  gateway doctor https://api.example.org/api/orders/ --config gateway.yaml --accept 'server field'
   gateway doctor https://api.example.org/api/orders/ --token tokens.txt --echo-path /debug/fields/ --json"""
 
 
@@ -40,6 +40,14 @@ def declare(commands: Commands) -> None:
     parser.add_argument("--identity-field", metavar="NAME", help="else X-User-Id, or those of the file")
     parser.add_argument("--login-path", metavar="PATH", type=_path, help="else /api/token/, or that of the file")
     parser.add_argument("--admin-port", metavar="PORT", type=_port, help="else 8081, or that of the file")
+    parser.add_argument(
+        "--accept",
+        metavar="CHECK",
+        type=_check,
+        action="append",
+        default=[],
+        help="a finding that is known; repeatable",
+    )
     parser.add_argument("--ca", metavar="FILE", type=Path, help="certificates to trust instead of the system's")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     parser.set_defaults(execute=execute)
@@ -48,7 +56,7 @@ def declare(commands: Commands) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     import asyncio
 
-    from gateway.commands.doctor_checks import Result
+    from gateway.commands.doctor_checks import Result, accepted
     from gateway.commands.doctor_deployment import deployment_of
     from gateway.commands.doctor_examination import Examination
     from gateway.commands.doctor_wire import parse_place
@@ -56,7 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
     place = parse_place(arguments.url, arguments.ca)
     deployment = deployment_of(arguments, os.environ, _read_tokens(arguments.token))
     examination = Examination(place, deployment, echo_path=arguments.echo_path)
-    verdicts = asyncio.run(examination.run())
+    verdicts = [accepted(verdict, arguments.accept) for verdict in asyncio.run(examination.run())]
     rows = [(verdict.check, verdict.result.value, verdict.detail) for verdict in verdicts]
     if arguments.json:
         members = ("check", "result", "detail")
@@ -73,6 +81,14 @@ def _url(text: str) -> str:
         parse_place(text, None)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _check(text: str) -> str:
+    from gateway.commands.doctor_checks import CHECKS
+
+    if text not in CHECKS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no check; there are {', '.join(CHECKS)}")
     return text
 
 

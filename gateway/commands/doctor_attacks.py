@@ -1,6 +1,6 @@
 """What the doctor tries, as tables of lines and bytes. Pure: nothing here sends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,10 +61,13 @@ def identity_lines(names: tuple[str, ...], value: str) -> Iterator[Attempt]:
     yield Attempt(name=f"{name} behind a bare CR", lines=(b"X-Doctor: 1\r" + line,))
 
 
-def misleading_fields(free_path: str) -> Iterator[Attempt]:
-    """Fields that some gateway decided by in the place of the request itself; `free_path` needs no token."""
-    for name in ("X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Forwarded-Path"):
-        yield Attempt(name=name, lines=(f"{name}: {free_path}".encode(),))
+def misleading_fields(free_paths: Iterable[str]) -> Iterator[Attempt]:
+    """Fields that some gateway decided by in the place of the request itself; `free_paths` may need no token."""
+    for path in free_paths:
+        for name in ("X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Forwarded-Path"):
+            yield Attempt(name=f"{name}: {path}", lines=(f"{name}: {path}".encode(),))
+        both = (f"X-Forwarded-Uri: {path}".encode(), b"X-Forwarded-Method: GET")
+        yield Attempt(name=f"X-Forwarded-Uri: {path} with its method", lines=both)
     for name in ("X-Forwarded-Method", "X-Original-Method", "X-HTTP-Method-Override", "X-Method-Override"):
         yield Attempt(name=name, lines=(f"{name}: OPTIONS".encode(),))
     for name in ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "True-Client-IP"):

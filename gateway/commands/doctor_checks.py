@@ -3,7 +3,7 @@
 import email.utils
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Final
 
@@ -18,6 +18,7 @@ _PUT_OFF: Final = frozenset({429, 503})
 class Result(StrEnum):
     OK = "ok"
     FINDING = "finding"
+    ACCEPTED = "accepted"
     SKIPPED = "skipped"
 
 
@@ -28,6 +29,22 @@ class Verdict:
     check: str
     result: Result
     detail: str
+
+
+CHECKS: Final = (
+    "keys of the file", "missing token", "routes of the file", "forged tokens", "public keys as secrets",
+    "unfit tokens", "key of the running gateway", "tokens out of place", "identity fields", "misleading fields",
+    "path tricks", "other methods", "upgrades", "request smuggling", "forwarded hosts",
+    "spoofed identity at the backend", "admin endpoints", "admin port", "backend around the gateway", "TLS",
+    "certificate", "clock", "server field", "cross-origin", "log-in",
+)  # fmt: skip
+"""What a verdict may be about, in the order in which they are told."""
+
+
+def accepted(verdict: Verdict, checks: Sequence[str]) -> Verdict:
+    """With findings of `checks` for what they are: known."""
+    is_known = verdict.result is Result.FINDING and verdict.check in checks
+    return replace(verdict, result=Result.ACCEPTED) if is_known else verdict
 
 
 def sound(check: str, detail: str) -> Verdict:
@@ -100,7 +117,11 @@ def judge_smuggling(replies: Sequence[tuple[str, Reply]]) -> Verdict:
         if gives_access(reply) or (reply.status not in (400, 501) and not reply.is_closed)
     ]
     if kept:
-        return finding(check, f"taken for requests: {', '.join(kept)}: whatever stands in front must refuse them")
+        return finding(
+            check,
+            f"answered, and the connection kept: {', '.join(kept)}: whatever stands in front must refuse them or close "
+            "(RFC 9112 §6.1); until it does, let no proxy before it share connections",
+        )
     return sound(check, f"{len(replies)} ambiguous requests, all refused")
 
 

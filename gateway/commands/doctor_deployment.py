@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ADMIN_PORT: Final = 8081
 _REFRESH_SECONDS: Final = 60  # of the refresh token that is signed here to be refused
+_MOST_FREE: Final = 3
 _KEYS: Final = "keys of the file"
 
 
@@ -33,8 +34,9 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """`guarded` are further paths that need a token. `admin_port` None: there is no admin listener.
+    """`guarded` are further paths that need a token, `free` some that need none.
 
+    `admin_port` None: there is no admin listener.
     `backends` are those that were asked for, `known_backends` those of the file that other machines could reach.
 
     `claims` are those of a token that the gateway would issue, as far as that is known; `kid` is what it names its key.
@@ -49,6 +51,7 @@ class Deployment:
     jwks_path: str = "/.well-known/jwks.json"
     admin_port: int | None = _ADMIN_PORT
     guarded: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     known_backends: tuple[str, ...] = ()
     tokens: Tokens = Tokens()
@@ -115,6 +118,7 @@ def _of_file(path: Path, environ: Mapping[str, str]) -> Deployment:
     config, has_secrets = load_to_compare(path, environ, by_name=False)
     names = config.tokens.claims
     preset = preset_fields(config.identity.preset, user_id_claim=names.user_id, roles_claim=names.roles)
+    asked = [route for route in config.routes if route.methods is None or "GET" in route.methods]
     known = Deployment(
         identity_fields=tuple(dict.fromkeys((USER_ID_FIELD, *preset, *config.identity.fields))),
         token_field=config.bearer.field_name,
@@ -123,11 +127,8 @@ def _of_file(path: Path, environ: Mapping[str, str]) -> Deployment:
         login_path=config.login.obtain_path,
         jwks_path=config.login.jwks_path,
         admin_port=config.admin.port if config.admin.enabled else None,
-        guarded=tuple(
-            route.path
-            for route in config.routes
-            if route.access is Access.REQUIRED and (route.methods is None or "GET" in route.methods)
-        ),
+        guarded=tuple(route.path for route in asked if route.access is Access.REQUIRED),
+        free=tuple(route.path for route in asked if route.access is Access.PUBLIC)[:_MOST_FREE],
         known_backends=tuple(
             server for upstream in config.upstreams.values() for server in upstream.servers if _is_elsewhere(server)
         ),

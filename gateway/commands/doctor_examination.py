@@ -81,7 +81,7 @@ class Examination:
             ),
             await self._refused(
                 "misleading fields",
-                (it for path in ("/", deployment.login_path) for it in attacks.misleading_fields(path)),
+                attacks.misleading_fields(dict.fromkeys(("/", deployment.login_path, *deployment.free))),
                 "the decision hangs on a field that any client can write, not on the request itself",
             ),
             checks.judge_refusals(

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from gateway.auth.keys import generate_key
-from gateway.commands.doctor_checks import Result
+from gateway.commands.doctor_checks import CHECKS, Result
 from gateway.commands.doctor_deployment import Deployment, Tokens
 from gateway.commands.doctor_examination import Examination
 from gateway.commands.doctor_wire import parse_place
@@ -23,6 +23,7 @@ from tests.integration import processes
 from tests.integration.broken_gateway import GUARDED, access, broken_gateway
 from tests.integration.certificates import Authority
 from tests.integration.data_plane import ENVIRONMENT, Plane, running_plane
+from tests.integration.other_proxies import deployed, find
 from tests.integration.processes import Server
 from tests.integration.test_listener import installed
 
@@ -53,6 +54,8 @@ def examine(
         input=stdin, capture_output=True, text=True, env={**os.environ, **environment},
     )  # fmt: skip
     verdicts = json.loads(done.stdout)["verdicts"] if done.stdout else []
+    told = [verdict["check"] for verdict in verdicts]
+    assert told == [check for check in CHECKS if check in told]
     return done.returncode, {it["check"]: (it["result"], it["detail"]) for it in verdicts}, done.stderr
 
 
@@ -92,6 +95,14 @@ def test_s30_nothing_is_found_where_keys_are_published(tmp_path: Path, algorithm
 def test_the_backend_around_the_gateway_is_found(plane: Plane, backend: Server) -> None:
     code, verdicts, _ = examine(f"{plane.gateway.url}/required/here", "--backend", backend.url)
     assert (code, findings(verdicts)) == (1, {"backend around the gateway"}), verdicts
+
+
+def test_a_finding_that_is_known_is_told_and_no_failure(plane: Plane, backend: Server) -> None:
+    check = "backend around the gateway"
+    code, verdicts, _ = examine(f"{plane.gateway.url}/required/here", "--backend", backend.url, "--accept", check)
+    assert (code, verdicts[check][0]) == (0, "accepted"), verdicts
+    code, verdicts, _ = examine(f"{plane.gateway.url}/required/here", "--backend", backend.url, "--accept", "TLS")
+    assert (code, verdicts[check][0]) == (1, "finding"), verdicts
 
 
 def test_a_backend_without_a_gateway(backend: Server) -> None:
@@ -137,7 +148,7 @@ FLAWS = {
     "query": ("tokens out of place", "?access_token= (200)"),
     "twice": ("tokens out of place", "twice (200)"),
     "identity": ("identity fields", "X_User_Id (200)"),
-    "misleading": ("misleading fields", "X-Original-URL (200)"),
+    "misleading": ("misleading fields", "X-Original-URL: / (200)"),
     "health checks": ("misleading fields", "User-Agent kube-probe"),
     "path": ("path tricks", "// (200), /./ (200), /../ (200)"),
     "methods": ("other methods", "TRACE (200)"),
@@ -253,7 +264,7 @@ http {{
         merge_slashes {merge_slashes};
         location /required/ {{ proxy_pass http://127.0.0.1:{gateway}; }}
         location /api/ {{ proxy_pass http://127.0.0.1:{gateway}; }}
-        location / {{ {others} }}
+        {rest}
     }}
 }}
 """
@@ -272,7 +283,7 @@ def nginx(plane: Plane, folder: Path, **settings: str) -> Iterator[str]:
 
 def test_nginx_that_passes_other_spellings_around_the_gateway(plane: Plane, backend: Server, tmp_path: Path) -> None:
     """Paths that are no location of their own go to the backend, which takes `//required` for `/required`."""
-    with nginx(plane, tmp_path, merge_slashes="off", others=f"proxy_pass {backend.url};") as url:
+    with nginx(plane, tmp_path, merge_slashes="off", rest=f"location / {{ proxy_pass {backend.url}; }}") as url:
         code, verdicts, _ = examine(f"{url}/required/here")
     assert code == 1
     assert "// (200)" in verdicts["path tricks"][1], verdicts
@@ -280,6 +291,67 @@ def test_nginx_that_passes_other_spellings_around_the_gateway(plane: Plane, back
 
 def test_nginx_that_serves_all_other_paths_itself_is_sound(plane: Plane, tmp_path: Path) -> None:
     """As in front of a single page: whatever path nobody has gets the page, which guards nothing."""
-    with nginx(plane, tmp_path, merge_slashes="off", others="return 200 page;") as url:
+    with nginx(plane, tmp_path, merge_slashes="off", rest="location / { return 200 page; }") as url:
         code, verdicts, _ = examine(f"{url}/required/here")
     assert (code, findings(verdicts)) == (0, set()), verdicts
+
+
+# Of Go's own server: RFC 9112 §6.1 wants the connection closed behind both lengths, also where one of them is folded.
+GO = "answered, and the connection kept: Content-Length and Transfer-Encoding (401), a folded field (401): "
+IN_FRONT = {
+    "nginx": {"server field": 'tells versions: "nginx/'},
+    "caddy": {"request smuggling": GO},
+    "traefik": {"request smuggling": GO},
+}
+
+
+@pytest.mark.parametrize("kind", IN_FRONT)
+def test_other_proxies_that_ask_the_gateway(kind: str, tmp_path: Path) -> None:
+    """With the files of `deploy/forward-auth`: what is found is of the proxy's own making."""
+    if find(kind) is None:
+        pytest.skip(f"no {kind} here")
+    with deployed(kind, tmp_path) as deployment:
+        _, verdicts, err = examine(f"http://127.0.0.1:{deployment.port}/x", "--config", deployment.config)
+    found = {check: detail for check, (result, detail) in verdicts.items() if result == "finding"}
+    assert (found.keys(), err) == (IN_FRONT[kind].keys(), ""), verdicts
+    for check, detail in IN_FRONT[kind].items():
+        assert found[check].startswith(detail)
+    assert verdicts["key of the running gateway"][0] == "ok"
+
+
+ASKING = """
+        location / {{
+            auth_request /decision;
+            auth_request_set $user_id $upstream_http_x_user_id;
+            proxy_pass {backend}; {told}
+        }}
+        location = /decision {{
+            internal;
+            proxy_pass http://127.0.0.1:{gateway}/forward-auth;
+            proxy_pass_request_body off; proxy_set_header Content-Length "";
+            proxy_set_header X-Forwarded-Method $request_method; proxy_set_header X-Forwarded-Uri $request_uri;
+        }}
+"""
+
+
+TOLD = """
+            proxy_set_header X-User-Id $user_id; proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-Server ""; proxy_set_header X-Original-Host ""; proxy_set_header Forwarded "";
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [(TOLD, set()), ("", {"spoofed identity at the backend", "forwarded hosts"})],
+    ids=["all", "none"],
+)
+def test_nginx_that_asks_and_forgets_to_say_what_it_was_told(
+    backend: Server, tmp_path: Path, told: str, found: set[str]
+) -> None:
+    listen, asking = ({name: ["127.0.0.1/32"]} for name in ("trusted_proxies", "proxies"))
+    routes = [{"path": "/echo", "upstream": "main", "access": "public"}]
+    with running_plane(tmp_path, routes=routes, listen=listen, forward_auth=asking) as plane:
+        rest = ASKING.format(gateway=plane.port, backend=backend.url, told=told)
+        with nginx(plane, tmp_path, merge_slashes="on", rest=rest) as url:
+            _, verdicts, _ = examine(f"{url}/keep/here", "--echo-path", "/echo/")
+    assert findings(verdicts) == found, verdicts

@@ -88,11 +88,11 @@ def test_a_reload_is_told_from_its_beginning_to_its_end(tmp_path: Path, workers:
 
 @WORKERS
 def test_signs_of_life_end_when_it_hangs(tmp_path: Path, workers: int) -> None:
-    with managed(tmp_path, workers=workers, WATCHDOG_USEC="400000") as it:
+    with managed(tmp_path, workers=workers, WATCHDOG_USEC="1000000") as it:
         assert it.told() == b"READY=1\nSTATUS=serving"
         assert [it.told() for _ in range(3)] == [b"WATCHDOG=1"] * 3
         os.kill(it.gateway.process.pid, signal.SIGSTOP)
-        it.manager.settimeout(1.0)  # five intervals
+        it.manager.settimeout(2.0)  # four intervals
         with pytest.raises(TimeoutError):
             [it.told() for _ in range(3)]
         os.kill(it.gateway.process.pid, signal.SIGCONT)
@@ -101,7 +101,7 @@ def test_signs_of_life_end_when_it_hangs(tmp_path: Path, workers: int) -> None:
 
 
 def test_a_worker_that_hangs_is_replaced_and_costs_nobody_else_the_service(tmp_path: Path) -> None:
-    with managed(tmp_path, workers=2, WATCHDOG_USEC="400000") as it:
+    with managed(tmp_path, workers=2, WATCHDOG_USEC="1000000") as it:
         it.told()
         deadline = time.monotonic() + processes.START_TIMEOUT
         while it.gateway.output().count("worker_started") < 2:

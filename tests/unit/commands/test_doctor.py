@@ -17,6 +17,7 @@ Run = Callable[..., tuple[int, str, str]]
         ("http://x/", "--echo-path", "x"),
         ("http://x/", "--login-path", "/a b"),
         ("http://x/", "--admin-port", "65536"),
+        ("http://x/", "--accept", "everything"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...], run: Run) -> None:

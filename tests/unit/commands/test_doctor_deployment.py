@@ -34,7 +34,7 @@ def test_what_the_file_says(config_file: Path) -> None:
     deployment = known(config_file)
     assert deployment.identity_fields == ("X-User-Id", "Remote-User", "Remote-Email", "Remote-Groups", "X-Tenant")
     assert (deployment.admin_port, deployment.known_backends) == (9100, ("http://10.0.0.7:8000",))
-    assert deployment.guarded == ("/", "/staff")
+    assert (deployment.guarded, deployment.free) == (("/", "/staff"), ("/public",))
     assert [verdict.result for verdict in deployment.verdicts] == [Result.OK]
     assert deployment.claims["token_type"] == "access"
     assert deployment.signed_here == deployment.tokens.expired

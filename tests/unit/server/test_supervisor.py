@@ -246,7 +246,7 @@ WATCHED = "import select\nfrom gateway.server.lifecycle import SignOfLife\n" + s
     PATIENT[0],
     "while not select.select([post.lifeline], [], [], 0.02)[0]: post.tell_alive()",
     "return 0",
-).replace("sign_of_life=None", "sign_of_life=SignOfLife(interval=0.2, tell=lambda: print('alive', flush=True))")
+).replace("sign_of_life=None", "sign_of_life=SignOfLife(interval=0.4, tell=lambda: print('alive', flush=True))")
 
 
 def test_a_worker_that_gives_no_sign_of_life_is_replaced() -> None:
@@ -271,7 +271,7 @@ def test_workers_that_were_stopped_together_with_the_supervisor_live_on() -> Non
         pids(process)
         process.line_with("alive")
         os.killpg(process.pid, signal.SIGSTOP)
-        time.sleep(1)  # five times the interval
+        time.sleep(2)  # five times the interval
         os.killpg(process.pid, signal.SIGCONT)
         for _ in range(5):
             process.line_with("alive")
