@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from gateway.auth.policy import RoutePolicy
+from gateway.auth.policy import RoutePolicy, require_user
 from gateway.errors import Reason, Refused
-from gateway.types import Access, Principal
+from gateway.types import Access, Principal, TokenReference, User
 
 
 def somebody(*roles: str) -> Principal:
@@ -79,3 +79,44 @@ def test_the_order_is_drfs() -> None:
 def test_the_directory_is_asked_unless_the_route_is_stateless() -> None:
     assert RoutePolicy(access=Access.REQUIRED).is_stateless is False
     assert RoutePolicy(access=Access.REQUIRED, is_stateless=True).is_stateless is True
+
+
+def asked(issued_at: int, **changes: Any) -> Reason | None:
+    """What becomes of a token of this second; None where its user is still the one to whom it was issued."""
+    alice = User(**{"id": "1", "username": "alice", "email": "", "roles": (), "is_active": True} | changes)
+    token = TokenReference(token_id="t", session_id="s", user_id="1", issued_at=issued_at)
+    try:
+        assert require_user(token, alice) is alice
+    except Refused as refused:
+        return refused.reason
+    return None
+
+
+def test_s56_a_token_of_nobody_is_refused() -> None:
+    token = TokenReference(token_id="t", session_id="s", user_id="1", issued_at=100)
+    with pytest.raises(Refused) as caught:
+        require_user(token, None)
+    assert caught.value.reason is Reason.USER_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("issued_at", "changes", "reason"),
+    [
+        (100, {}, None),
+        (0, {}, None),  # of a token that does not say when, and a user who never changed
+        (100, {"is_active": False}, Reason.USER_INACTIVE),
+        (100, {"is_active": False, "credentials_changed_at": 200}, Reason.USER_INACTIVE),
+        (99, {"credentials_changed_at": 100}, Reason.PASSWORD_CHANGED),
+        (100, {"credentials_changed_at": 100}, Reason.PASSWORD_CHANGED),  # of before or after, in the same second
+        (101, {"credentials_changed_at": 100}, None),
+        (0, {"credentials_changed_at": 1}, Reason.PASSWORD_CHANGED),
+        (99, {"claims_changed_at": 100}, Reason.TOKEN_OUTDATED),
+        (100, {"claims_changed_at": 100}, Reason.TOKEN_OUTDATED),
+        (101, {"claims_changed_at": 100}, None),
+        (100, {"claims_changed_at": 100, "credentials_changed_at": 100}, Reason.PASSWORD_CHANGED),
+    ],
+)
+def test_s56_what_was_issued_before_the_user_became_another_one_is_refused(
+    issued_at: int, changes: dict[str, Any], reason: Reason | None
+) -> None:
+    assert asked(issued_at, **changes) is reason

@@ -84,6 +84,7 @@ def test_the_session_of_a_token_without_one_is_the_same_for_all_who_see_it() -> 
     [
         ("Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (X11; Linux x86_64)"),
         ("", ""),
+        (" ~!}", " ~!}"),
         ("a\x1b[2J\r\n\x00\x7fé\u2028", "a?[2J??????"),
         ("x" * 300, "x" * MAX_USER_AGENT_CHARS),
     ],
@@ -94,3 +95,20 @@ def test_a_user_agent_can_be_shown(value: str, shown: str) -> None:
 
 def test_s58_a_revocation_outlasts_all_of_its_tokens_and_the_difference_of_two_clocks() -> None:
     assert forgotten_at(1000.5, 2000.5, 0) == 2061
+
+
+@pytest.mark.parametrize(
+    ("now", "limits", "is_open"),
+    [
+        (8999.9, {}, True),
+        (9000, {}, False),
+        (1099.9, {"idle_timeout": 100}, True),
+        (1100, {"idle_timeout": 100}, False),
+        (1499.9, {"lifetime": 1000}, True),
+        (1500, {"lifetime": 1000}, False),
+    ],
+)
+def test_a_session_is_open_until_its_last_token_has_ended_or_a_limit_is_reached(
+    now: float, limits: dict[str, float], *, is_open: bool
+) -> None:
+    assert rules(**limits).is_open(SESSION, now) is is_open
