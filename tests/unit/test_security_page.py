@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)  # all tests are collected once more, by a process of its own
+
 TOP = Path(__file__).parents[2]
 PAGE = (TOP / "docs/security.md").read_text()
 ROWS = {
