@@ -42,7 +42,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def output(self) -> str:
-        """What the process wrote so far; what the gateway tells of itself in words, requests and audit trail in JSON."""
+        """What the process wrote so far; of the gateway what requests came to in JSON, what it tells of itself in words."""
         return "\n".join(map(_in_words, self.raw_output().split("\n")))
 
     def raw_output(self) -> str:
@@ -54,7 +54,8 @@ def _in_words(line: str) -> str:
     if not line.startswith('{"time":') or not line.endswith("}"):
         return line  # somebody else's, or not written to its end yet
     members = json.loads(line)
-    return line if members["logger"] in ("gateway.access", "gateway.audit") else as_text(members)
+    is_of_request = members["logger"] in ("gateway.access", "gateway.audit") and "client" in members
+    return line if is_of_request else as_text(members)
 
 
 def free_port() -> int:

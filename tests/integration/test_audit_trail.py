@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gateway.observability.audit_events import COMMAND_EVENTS
 from tests.integration import processes
@@ -143,5 +144,23 @@ def test_of_several_workers_one_writes(tmp_path: Path) -> None:
                 run(tmp_path / "gateway.yaml", "user", action, "alice")
         until(lambda: len(lines_of(plane.gateway)) == 11)
         assert len({line["event_id"] for line in lines_of(plane.gateway)}) == 11
-        started = [line for line in plane.gateway.raw_output().splitlines() if '"event":"keys_loaded"' in line]
-        assert len(started) == 1
+        assert [line["reason"] for line in keys_of(plane.gateway)] == ["start"]
+
+
+def test_a_new_key_is_told_when_it_counts(tmp_path: Path) -> None:
+    with running_plane(tmp_path, workers=2) as plane:
+        run(tmp_path / "gateway.yaml", "key", "rotate", "--kid", "next", "--algorithm", "ES256")
+        values = yaml.safe_load((tmp_path / "gateway.yaml").read_text())
+        old = values["tokens"]
+        new = {"kid": "next", "algorithm": "ES256", "signing_key": {"file": "next.pem"}}
+        values["tokens"] = {**new, "further_keys": [{"algorithm": "HS256", **old}]}
+        processes.write_gateway_config(tmp_path, values)
+        plane.gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: len(keys_of(plane.gateway)) == 2)
+        told = [(line["kid"], line["algorithm"], line["further_kids"]) for line in keys_of(plane.gateway)]
+        assert told == [(None, "HS256", []), ("next", "ES256", [None])]
+        until(lambda: [line["event"] for line in lines_of(plane.gateway)] == ["key_made"])
+
+
+def keys_of(server: Server) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in server.raw_output().splitlines() if '"event":"keys_loaded"' in line]

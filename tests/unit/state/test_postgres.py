@@ -193,6 +193,15 @@ async def test_what_is_told_while_nobody_waits_ends_the_next_wait_at_once(open_s
     assert time.monotonic() - began < 10
 
 
+async def test_an_event_for_the_audit_trail_ends_a_wait_at_once(open_store: OpenStore) -> None:
+    reader, command = await open_store(), await open_store()
+    await reader.wait_for_revocations(20)  # begins to listen
+    began = time.monotonic()
+    await command.put_event("a", "text", wait=0)
+    await reader.wait_for_revocations(20)
+    assert time.monotonic() - began < 10
+
+
 async def test_everything_ends_a_hundred_thousand_sessions_while_others_go_on(
     server: PostgresServer, schema: str, open_store: OpenStore
 ) -> None:

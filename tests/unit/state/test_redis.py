@@ -80,6 +80,9 @@ async def use_all(store: RedisStateStore) -> None:
     await store.settle_attempt(forget=[digest("a")], give_back=[digest("b")])
     await store.remember_address(digest("n"), digest("a"), expires_at=1000)
     await store.knows_address(digest("n"), digest("a"), now=0.0)
+    await store.put_event("e", "text", wait=0)
+    await store.withdraw_event("none")
+    await store.settle_events(await store.take_events(limit=1, lease=1))
     await store.purge(2000)
 
 

@@ -1,5 +1,7 @@
 """The outbox on real servers: what every store does, and what only Redis does by itself."""
 
+import time
+
 import pytest
 
 from tests.redis_servers import LocalServer
@@ -14,6 +16,15 @@ def open_store(open_redis_store: OpenStore) -> OpenStore:
 
 class TestRedisOutbox(OutboxBehaviour):
     pass
+
+
+async def test_an_event_ends_a_wait_at_once(open_store: OpenStore) -> None:
+    gateway, command = await open_store(), await open_store()
+    await gateway.wait_for_revocations(20)  # begins to listen, which is news
+    began = time.monotonic()
+    await command.put_event("a", "text", wait=0)
+    await gateway.wait_for_revocations(20)
+    assert time.monotonic() - began < 10
 
 
 async def test_what_was_evicted_is_gone_and_hinders_nobody(
