@@ -91,10 +91,10 @@ curl -s http://127.0.0.1:8080/orders -H "Authorization: Bearer $(cat leaked.txt)
 
 
 def test_operations(tmp_path: Path) -> None:
-    """Each incident of the page, and the rotation of its beginning."""
+    """Each incident of the page, and the rotation of its beginning; a scrape before."""
     with processes.python_server("backend", ECHO_BACKEND, folder=tmp_path) as backend:
         ports = {8080: processes.free_port(), 8081: processes.free_port(), 9000: backend.port}
-        text = with_ports(OPERATED, ports) + page("operations.md", ports=ports)
+        text = with_ports(OPERATED, ports) + page("metrics.md", ports=ports) + page("operations.md", ports=ports)
         shown_commands.run(text, folder=tmp_path, environment=shell())
 
 

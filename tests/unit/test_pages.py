@@ -42,3 +42,10 @@ def test_what_the_map_of_the_code_names_is_there() -> None:
         if modules:
             defined = re.compile(rf"^(?:class|def|async def) {name}\b|^{name}\b", re.MULTILINE)
             assert (folder / f"{name}.py").exists() or any(defined.search(each.read_text()) for each in modules), name
+
+
+def test_what_a_page_shows_to_be_run_is_run() -> None:
+    """A ```sh block is run where its page is named here; a ```console block is for reading."""
+    runs = (TOP / "deploy/check-pages").read_text() + (TOP / "tests/integration/test_docs.py").read_text()
+    shows = {page.name for page in PAGES[1:] if "\n```sh\n" in page.read_text()}
+    assert {name for name in shows if name not in runs} == set()
