@@ -17,7 +17,7 @@ from gateway.errors import Reason, Refused
 from gateway.http.heads import MalformedHeadError, parse_request_line
 from gateway.http.requests import Request
 
-_METHOD, _URI = b"x-forwarded-method", b"x-forwarded-uri"
+_METHOD, _URI, _HOST = b"x-forwarded-method", b"x-forwarded-uri", b"x-forwarded-host"
 
 
 class NamedIn(Enum):
@@ -54,39 +54,48 @@ class Questions:
         """Make of a question the request that it is about; what is the question's alone, as its framing, stays.
 
         Raises `Refused`: QUESTION_DENIED for who may not ask, QUESTION_UNCLEAR where it cannot be told what is asked,
-        BAD_REQUEST for what is no request line, NO_ROUTE for a question about the endpoint, BAD_TARGET for a target
-        that is no path, FORGED_FIELD for a request that names a user or another path in a way that only we take out.
+        BAD_REQUEST for what is no request line, BAD_HOST for two hosts, BAD_TARGET for a target that is no path,
+        NO_ROUTE for a question about the endpoint, FORGED_FIELD for a request that names a user or another path in a
+        way that only we take out.
         """
         if self._named_in is None:
             raise Refused(Reason.QUESTION_DENIED)
-        forwarded = request.forwarded or []
-        methods = [value for name, value in forwarded if name == _METHOD]
-        targets = [value for name, value in forwarded if name == _URI]
-        behind = request.target[len(self._path) :]
-        if self._named_in is NamedIn.FIELDS:
-            if behind[:1] not in ("", "?") or len(methods) != 1 or len(targets) != 1:
-                raise Refused(Reason.QUESTION_UNCLEAR)
-            method, target = _read(methods[0], targets[0])
-        else:
-            if not behind or methods or targets:
-                raise Refused(Reason.QUESTION_UNCLEAR)
-            method, target = request.method, behind
+        in_fields = self._named_in is NamedIn.FIELDS
+        method, target = self._named_by_fields(request) if in_fields else self._named_by_target(request)
+        request.asked_by, request.method, request.target = request.method, method, target
+        # A preflight is not answered through another proxy, which takes any good answer for leave to pass it on; nor
+        # is a tunnel opened, or waited for a body.
+        request.is_preflight = request.is_upgrade = False
+        request.expect = None
         if not target.startswith("/"):
             raise Refused(Reason.BAD_TARGET)
         if self.concerns(target):
             raise Refused(Reason.NO_ROUTE)
         if request.has_forgery:
             raise Refused(Reason.FORGED_FIELD)
-        request.asked_by, request.method, request.target = request.method, method, target
-        # A preflight is not answered through another proxy, which takes any good answer for leave to pass it on; nor
-        # is a tunnel opened, or waited for a body.
-        request.is_preflight = request.is_upgrade = False
-        request.expect = None
+
+    def _named_by_fields(self, request: Request) -> tuple[str, str]:
+        methods, targets, hosts = (_values(request, name) for name in (_METHOD, _URI, _HOST))
+        behind = request.target[len(self._path) :]
+        # Caddy leaves the query of what it asks about behind its own path.
+        if behind[:1] not in ("", "?") or len(methods) != 1 or len(targets) != 1:
+            raise Refused(Reason.QUESTION_UNCLEAR)
+        if len(hosts) > 1:
+            raise Refused(Reason.BAD_HOST)
+        if hosts:
+            request.host = hosts[0]  # the question's own names the gateway
+        try:
+            # The grammar of a request line has no other place for these two.
+            return parse_request_line(b"%b %b HTTP/1.1" % (methods[0], targets[0]))[:2]
+        except MalformedHeadError:
+            raise Refused(Reason.BAD_REQUEST) from None
+
+    def _named_by_target(self, request: Request) -> tuple[str, str]:
+        behind = request.target[len(self._path) :]
+        if not behind or _values(request, _METHOD) or _values(request, _URI):
+            raise Refused(Reason.QUESTION_UNCLEAR)
+        return request.method, behind
 
 
-def _read(method: bytes, target: bytes) -> tuple[str, str]:
-    """By the grammar of a request line, which has no other place for these two."""
-    try:
-        return parse_request_line(b"%b %b HTTP/1.1" % (method, target))[:2]
-    except MalformedHeadError:
-        raise Refused(Reason.BAD_REQUEST) from None
+def _values(request: Request, name: bytes) -> list[bytes]:
+    return [value for other, value in request.forwarded or () if other == name]

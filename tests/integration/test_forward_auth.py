@@ -227,6 +227,13 @@ def test_s6_the_client_is_the_one_that_the_proxy_sees(deployment: Deployment) ->
     assert json.loads(line)["client"] == "127.0.0.1"
 
 
+@pytest.mark.parametrize("host", [b"a@b", b"a/b", b"a b", b"a..b", b"a%00b"])
+def test_s12_no_host_that_means_two_servers_passes(deployment: Deployment, host: bytes) -> None:
+    answer = asked(deployment, b"GET /public/x HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+    assert answer.status == 400, answer
+    assert deployment.backend.requests == []
+
+
 def test_s57_a_revoked_token_is_refused_within_a_second(deployment: Deployment) -> None:
     pair = log_in(deployment, "alice")
     assert asked(deployment, get("/x", bearer(pair))).status == 200

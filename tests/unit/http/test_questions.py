@@ -145,6 +145,20 @@ def test_so_is_one_that_comes_behind_the_path() -> None:
         assert refusal(question(target="/forward-auth" + behind), NamedIn.TARGET) is Reason.BAD_TARGET
 
 
+def test_s12_the_host_is_the_one_that_the_client_named() -> None:
+    host = (b"x-forwarded-host", b"a.example")
+    request = question((METHOD, b"GET"), (URI, b"/x"), host, host=b"gateway:8080")
+    questions().unfold(request)
+    assert request.host == b"a.example"
+    assert refusal(question((METHOD, b"GET"), (URI, b"/x"), host, host)) is Reason.BAD_HOST
+    for kept, named_in in (
+        (about(b"GET", b"/x", host=b"gateway"), NamedIn.FIELDS),
+        (question(host, target="/forward-auth/x", host=b"gateway"), NamedIn.TARGET),
+    ):
+        questions(named_in).unfold(kept)
+        assert kept.host == b"gateway"
+
+
 def test_s1_a_request_that_names_a_user_itself_is_refused() -> None:
     assert refusal(about(b"GET", b"/x", has_forgery=True)) is Reason.FORGED_FIELD
     assert refusal(question(target="/forward-auth/x", has_forgery=True), NamedIn.TARGET) is Reason.FORGED_FIELD

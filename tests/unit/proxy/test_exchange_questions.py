@@ -75,6 +75,7 @@ VERDICTS = {
     "spelling": (about(b"/open/x", b"X_User_Id: 1"), 400, "forged_field"),
     "other-identity": (about(b"/open/x", b"Remote-User: 1"), 400, "forged_field"),
     "other-path": (about(b"/open/x", b"X-Rewrite-URL: /app"), 400, "forged_field"),
+    "asked-host": (about(b"/open/x", b"X-Forwarded-Host: a@example"), 400, "bad_host"),
     "unclear": (request(b"/forward-auth", bearer()), 503, "question_unclear"),
     "preflight": (
         about(b"/app/x", ORIGIN_LINE, b"Access-Control-Request-Method: GET", method=b"OPTIONS"),
@@ -89,6 +90,13 @@ async def test_s24_the_verdict_is_that_on_the_request_that_is_asked_about(asked:
     raw, status, reason = VERDICTS[name]
     assert answer(await ask(asked, raw)).status == status
     assert asked.outcomes() == [(status, reason)]
+
+
+async def test_a_log_line_has_what_was_asked_about_whatever_came_of_it(asked: World) -> None:
+    for line in (b"Remote-User: 1", b"X-HTTP-Method-Override: PUT"):
+        await ask(asked, about(b"/get/x", line, method=b"POST"))
+        (told,) = asked.log_lines()
+        assert (told["method"], told["path"]) == ("POST", "/get/x")
 
 
 async def test_a_path_that_is_only_spelled_otherwise_passes(asked: World) -> None:
