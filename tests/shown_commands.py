@@ -23,7 +23,8 @@ from typing import Final
 _BLOCK: Final = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SHOWN: Final = "#=> "
 _ANYTHING: Final = "…"
-_TIMEOUT: Final = 300.0
+_TIMEOUT: Final = 600.0
+_TIMED_OUT: Final = 124  # as timeout(1) says it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,8 @@ def _run_script(script: str, folder: Path, environment: Mapping[str, str]) -> in
     ) as bash:
         try:
             return bash.wait(_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return _TIMED_OUT
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(bash.pid, signal.SIGKILL)

@@ -48,6 +48,12 @@ def test_what_is_not_is_told(lines: tuple[str, ...], told: str, tmp_path: Path) 
     assert not (tmp_path / "reached").exists()
 
 
+def test_a_command_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown_commands, "_TIMEOUT", 0.5)
+    with pytest.raises(AssertionError, match="sleep 60\n-- ends with 124"):
+        shown_commands.run(page("true", "#=>", "sleep 60"), folder=tmp_path, environment=BASH)
+
+
 def test_a_page_without_commands_is_none(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="no command"):
         shown_commands.run("A page.", folder=tmp_path, environment=BASH)
