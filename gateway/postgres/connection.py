@@ -82,7 +82,9 @@ class PostgresConnection:
             return rows
         prepared = self._prepared.get(statement)
         if prepared is None:
-            prepared = self._prepared[statement] = await self._driver.prepare(statement)
+            # Without a name, and with the driver's own cache off, the server would read and plan it anew each time.
+            name = f"statement_{len(self._prepared)}"
+            prepared = self._prepared[statement] = await self._driver.prepare(statement, name=name)
         return await prepared.fetch(*values)
 
     async def run(self, script: str) -> None:

@@ -1,7 +1,7 @@
 """The way to a server: what it tells when there is none, and that it comes back by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,14 +11,6 @@ from tests.integration.processes import free_port
 from tests.postgres_server import PostgresServer
 
 PASSWORD = "pa55-w0rd"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
 
 
 @pytest.fixture

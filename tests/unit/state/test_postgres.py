@@ -4,17 +4,13 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
 
-import asyncpg
 import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.postgres.database import PostgresDatabase
-from gateway.state import postgres_attempts, postgres_outbox, postgres_sql
 from gateway.state.postgres import PostgresStateStore
 from tests.postgres_server import PostgresServer
-from tests.unit.state.attempt_behaviour import AttemptBehaviour
 from tests.unit.state.outbox_behaviour import OutboxBehaviour
 from tests.unit.state.store_behaviour import (
     EVERYTHING,
@@ -28,42 +24,18 @@ from tests.unit.state.store_behaviour import (
     session,
 )
 
-_numbers = itertools.count()
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
+@pytest.fixture
+def server(postgres_server: PostgresServer) -> PostgresServer:
+    return postgres_server
 
 
 @pytest.fixture
-def schema() -> str:
-    return f"gateway_{next(_numbers)}"
-
-
-@pytest.fixture
-async def open_store(server: PostgresServer, schema: str) -> AsyncIterator[OpenStore]:
-    opened = []
-
-    async def open_one() -> PostgresStateStore:
-        store = PostgresStateStore(PostgresDatabase(server.url(), schema=schema, max_connections=2, timeout=20))
-        opened.append(store)
-        await store.prepare()
-        return store
-
-    yield open_one
-    for store in opened:
-        await store.close()
+def open_store(open_postgres_store: OpenStore) -> OpenStore:
+    return open_postgres_store
 
 
 class TestPostgresStateStore(StoreBehaviour):
-    pass
-
-
-class TestPostgresAttempts(AttemptBehaviour):
     pass
 
 
@@ -240,31 +212,6 @@ def _many(schema: str, number: int) -> str:
         f"INSERT INTO {schema}.sessions SELECT md5(n::text)::bytea, NULL, (n % 5000)::text::bytea, NULL, 't', NULL, "
         f"1, 1, 1, 9999, '', '' FROM generate_series(1, {number}) n"
     )
-
-
-async def test_every_statement_has_its_index(server: PostgresServer, schema: str, open_store: OpenStore) -> None:
-    store = await open_store()
-    await server.run(_many(schema, 1000), f"ANALYZE {schema}.sessions")
-    connection = await asyncpg.connect(server.url())
-    texts = [
-        value
-        for module in (postgres_sql, postgres_attempts, postgres_outbox)
-        for name, value in vars(module).items()
-        if isinstance(value, str) and "{schema}" in value and name not in {"__doc__", "_END_SESSIONS"}
-    ]
-    texts += postgres_sql.PURGES
-    assert len(texts) >= 15
-    await connection.execute("SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan")
-    for number, text in enumerate(texts):
-        await connection.execute(f"PREPARE p{number} AS {text.format(schema=schema)}")
-        [(types,)] = await connection.fetch(
-            f"SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'p{number}'"
-        )
-        rows = await connection.fetch(f"EXPLAIN EXECUTE p{number}({', '.join(['NULL'] * types)})")
-        plan = "\n".join(row[0] for row in rows)
-        assert "Seq Scan" not in plan, plan
-    await connection.close()
-    assert await store.find_session("s") is None
 
 
 async def test_a_session_costs_the_same_beside_many_others(
