@@ -52,12 +52,13 @@ class Pair:
     def log_out(self, port: int, tokens: Any) -> None:
         assert self.post(port, "/api/token/blacklist/", refresh=tokens["refresh"]).status == 200
 
-    def await_refusal(self, port: int, tokens: Any) -> None:
-        """Of an access token: after a second, and what a machine that is busy with other tests takes."""
+    def await_refusal(self, port: int, tokens: Any) -> float:
+        """Of an access token; after how many seconds it came, which may be more on a machine that is busy."""
         began = time.monotonic()
         while self.status_with(port, tokens) != 401:
-            assert time.monotonic() - began < 5
-            time.sleep(0.02)
+            assert time.monotonic() - began < 20
+            time.sleep(0.005)
+        return time.monotonic() - began
 
     def status_with(self, port: int, tokens: Any) -> int:
         return ask(port, get("/users/x", b"Authorization: Bearer " + tokens["access"].encode())).status
@@ -96,11 +97,17 @@ def running_pair(name: str, folder: Path, users: Sequence[str] = ("alice",)) -> 
     with engine(name, folder) as (store, sections):
         sections["tokens"] = {"rotate_refresh_tokens": True}
         routes = [{"path": "/users", "upstream": "main"}]
-        with running_plane(folder, users=users, routes=routes, **sections) as plane:
-            port = processes.free_port()
-            config = yaml.safe_load((folder / "gateway.yaml").read_text())
-            config["listen"]["port"] = port
-            (folder / "other").mkdir()
-            path = processes.write_gateway_config(folder / "other", config)
-            with processes.gateway(path, port=port, environment=ENVIRONMENT, name="other") as other:
-                yield Pair(plane, other, store)
+        with running_plane(folder, users=users, routes=routes, **sections) as plane, beside(folder, "other") as other:
+            yield Pair(plane, other, store)
+
+
+@contextlib.contextmanager
+def beside(folder: Path, name: str) -> Iterator[Server]:
+    """Another gateway with the configuration in `folder`."""
+    port = processes.free_port()
+    config = yaml.safe_load((folder / "gateway.yaml").read_text())
+    config["listen"]["port"] = port
+    (folder / name).mkdir()
+    path = processes.write_gateway_config(folder / name, config)
+    with processes.gateway(path, port=port, environment=ENVIRONMENT, name=name) as other:
+        yield other
