@@ -1,19 +1,12 @@
-"""WebSockets of a real browser: Chromium, headless, whose scripts can set no Authorization field.
+"""A real browser, Chromium: its WebSockets, whose scripts can set no Authorization field, and the client of docs/wire.md.
 
 Debian's package `chromium` is enough; without one these tests are skipped.
 """
 
-import contextlib
 import json
-import os
-import queue
-import shutil
-import signal
-import subprocess
-import threading
+import re
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +14,11 @@ import pytest
 
 from tests.conformance.forging import token
 from tests.integration import processes
+from tests.integration.browsers import CHROMIUM, PATIENCE, Site, browser
 from tests.integration.data_plane import Plane, running_plane
+from tests.integration.processes import CHECKOUT
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BACKEND = Path(__file__).parent / "websocket_backend.py"
-PATIENCE = 40.0  # a first start of Chromium on a busy machine
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 
@@ -50,47 +43,28 @@ async function attempt({url, protocols, stays}) {
 })();
 </script>"""
 
-
-class Site:
-    """A page on an origin of its own, and what its script told. `attempts` is asked when the page is."""
-
-    def __init__(self) -> None:
-        self.attempts: Callable[[], list[dict[str, Any]]] = list
-        self.told: queue.Queue[list[dict[str, Any]]] = queue.Queue()
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                page = (PAGE % json.dumps(site.attempts())).encode() if self.path == "/" else b""
-                self.send_response(200 if page else 404)
-                self.send_header("Content-Type", "text/html")
-                self.send_header("Content-Length", str(len(page)))
-                self.end_headers()
-                self.wfile.write(page)
-
-            def do_POST(self) -> None:
-                site.told.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator["Site"]:
-        thread = threading.Thread(target=self.server.serve_forever)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.server.shutdown()
-            self.server.server_close()
-            thread.join()
+[CLIENT] = re.findall(r"```js\n(const API.*?)```", (CHECKOUT / "docs/wire.md").read_text(), re.DOTALL)
+# Two tabs, as far as storage and locks are concerned: the page, and a frame of it. Each asks three times at once.
+CLIENT_PAGE = """<!doctype html><script>
+%s
+const statuses = async () => Promise.all([1, 2, 3].map(async () => (await ask("/orders/")).status));
+async function tell() {
+  try { await logIn("alice", "wrong"); } catch (error) { var wrong = [error.status, error.message]; }
+  await logIn("alice", "alice-password");
+  const first = {...localStorage};
+  localStorage.access = "expired";
+  const frame = document.createElement("iframe");
+  frame.src = "/#frame";
+  document.body.append(frame);
+  await new Promise(loaded => { frame.onload = loaded; });
+  const seen = await Promise.all([statuses(), frame.contentWindow.statuses()]);
+  Object.assign(localStorage, {access: "expired", refresh: "spent"});
+  const gone = await ask("/orders/").catch(error => error.status);
+  await fetch("/told", {method: "POST", body: JSON.stringify({wrong, first, seen: seen.flat(), gone})});
+}
+window.statuses = statuses;
+if (location.hash !== "#frame") addEventListener("load", tell);
+</script><body></body>"""
 
 
 @pytest.fixture(scope="module")
@@ -118,23 +92,6 @@ def plane(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Plan
         yield plane
 
 
-@contextlib.contextmanager
-def browser(url: str, profile: Path) -> Iterator[None]:
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"]
-    process = subprocess.Popen(
-        [str(CHROMIUM), *arguments, *quiet, f"--user-data-dir={profile}", url],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def refusals(plane: Plane, count: int) -> list[dict[str, Any]]:
     """The log lines of the first `count`; they are written a few times a second."""
     deadline = time.monotonic() + 5
@@ -158,7 +115,7 @@ def test_a_browser_opens_what_it_may_and_learns_why_it_ended(plane: Plane, site:
         {"url": f"{url}/ws", "protocols": ["bearer", "a.b.c"]},
         {"url": f"{url}/ws/others", "protocols": ["bearer", good]},
     ]
-    site.attempts = lambda: attempts
+    site.page = lambda: PAGE % json.dumps(attempts)
     with browser(site.origin, tmp_path):
         told = site.told.get(timeout=PATIENCE)
     opened = [(each.get("protocol"), each.get("echo"), each["code"]) for each in told if each["opened"]]
@@ -177,11 +134,35 @@ def test_a_browser_opens_what_it_may_and_learns_why_it_ended(plane: Plane, site:
 def test_s71_a_browser_is_told_that_its_token_has_expired(plane: Plane, site: Site, tmp_path: Path) -> None:
     url = f"ws://127.0.0.1:{plane.port}/ws"
 
-    def attempts() -> list[dict[str, Any]]:
+    def page() -> str:
         short = token("access", exp=int(time.time()) + 2).decode()
-        return [{"url": url, "protocols": ["bearer", short], "stays": True}]
+        return PAGE % json.dumps([{"url": url, "protocols": ["bearer", short], "stays": True}])
 
-    site.attempts = attempts
+    site.page = page
     with browser(site.origin, tmp_path):
         (told,) = site.told.get(timeout=PATIENCE)
     assert (told["opened"], told["echo"], told["code"], told["reason"]) == (True, "hello", 4401, "token_expired")
+
+
+@pytest.mark.timeout(90)
+def test_of_many_requests_one_refreshes(tmp_path: Path) -> None:
+    with (
+        Site().running() as site,
+        running_plane(
+            tmp_path,
+            routes=[{"path": "/", "upstream": "main"}],
+            users=["alice"],
+            tokens={"rotate_refresh_tokens": True},
+            cors={"allow_origins": [site.origin]},
+        ) as plane,
+    ):
+        client = CLIENT.replace("https://api.example.org", f"http://127.0.0.1:{plane.port}")
+        site.page = lambda: CLIENT_PAGE % client
+        with browser(site.origin, tmp_path / "profile"):
+            told = site.told.get(timeout=PATIENCE)
+        assert told["wrong"] == [401, "No active account found with the given credentials"]
+        assert set(told["first"]) == {"access", "refresh"}
+        assert told["seen"] == [200] * 6
+        assert told["gone"] == 401
+        events = [json.loads(line).get("event") for line in plane.gateway.raw_output().splitlines()]
+        assert events.count("refresh_succeeded") == 1
