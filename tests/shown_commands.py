@@ -24,6 +24,10 @@ _BLOCK: Final = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SHOWN: Final = "#=> "
 _ANYTHING: Final = "…"
 _TIMEOUT: Final = 600.0
+# What a page waits for takes longer on a machine that runs other tests at the same time: twice as long here.
+_PRELUDE: Final = """set -euo pipefail
+sleep() { command sleep "$(($1 * 2))"; }
+"""
 _TIMED_OUT: Final = 124  # as timeout(1) says it
 
 
@@ -89,7 +93,7 @@ def run(page: str, *, folder: Path, environment: Mapping[str, str]) -> None:
     steps = steps_of(page)
     assert steps, "the page shows no command"
     with tempfile.TemporaryDirectory() as outputs:
-        script = "set -euo pipefail\n" + "".join(
+        script = _PRELUDE + "".join(
             f"exec > {outputs}/{number} 2>&1\n{step.commands}\n" for number, step in enumerate(steps)
         )
         code = _run_script(script, folder, environment)

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests import shown_commands
 from tests.conformance.wire import exchange, post_json, request
 from tests.integration import processes
@@ -56,6 +58,7 @@ def log_out_at(django: Server) -> None:
     assert refused.status == 200
 
 
+@pytest.mark.timeout(180)
 def test_migration(tmp_path: Path) -> None:
     environment = migrating_project(tmp_path)
     with processes.django_project(
@@ -90,6 +93,7 @@ curl -s http://127.0.0.1:8080/orders -H "Authorization: Bearer $(cat leaked.txt)
 """
 
 
+@pytest.mark.timeout(180)
 def test_operations(tmp_path: Path) -> None:
     """Each incident of the page, and the rotation of its beginning; a scrape before."""
     with processes.python_server("backend", ECHO_BACKEND, folder=tmp_path) as backend:
