@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests import shown_commands
-from tests.conformance.wire import exchange, post_json, request
+from tests.conformance.wire import exchange, request
 from tests.integration import processes
 from tests.integration.data_plane import ENVIRONMENT
-from tests.integration.processes import CHECKOUT, Server
+from tests.integration.processes import CHECKOUT
 
 ECHO_BACKEND = CHECKOUT / "tests/integration/echo_backend.py"
 DJANGO_USERS = """[
@@ -51,20 +51,12 @@ def migrating_project(folder: Path) -> dict[str, str]:
     }
 
 
-def log_out_at(django: Server) -> None:
-    """Bob has logged out before anything moves: his refresh token is on Django's blacklist."""
-    pair = exchange(django.port, post_json(b"/api/token/", {"username": "bob", "password": "yes-we-can"})).json()
-    refused = exchange(django.port, post_json(b"/api/token/blacklist/", {"refresh": pair["refresh"]}))
-    assert refused.status == 200
-
-
 @pytest.mark.timeout(180)
 def test_migration(tmp_path: Path) -> None:
     environment = migrating_project(tmp_path)
     with processes.django_project(
         "reference", folder=tmp_path, environment={**environment, "USERS": DJANGO_USERS}
     ) as django:
-        log_out_at(django)
         ports = {8080: processes.free_port(), 8081: processes.free_port(), 9000: django.port}
         text = page("migration.md", ports=ports)
         shown_commands.run(text, folder=tmp_path, environment=shell(**environment))
