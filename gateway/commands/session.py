@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -35,7 +36,8 @@ examples:
   gateway session show 3f1c… --config gateway.yaml
   gateway session revoke 3f1c… --config gateway.yaml
   gateway session revoke --user alice --config gateway.yaml
-  gateway session revoke --all --config gateway.yaml"""
+  gateway session revoke --all --config gateway.yaml
+  gateway session revoke --all --before 2026-11-25T10:00Z --config gateway.yaml"""
 
 
 def declare(commands: Commands) -> None:
@@ -71,6 +73,7 @@ Of a user or of everybody all is revoked that was issued up to now; who logs in 
 examples:
   gateway session revoke 3f1c… --config gateway.yaml
   gateway session revoke --user alice --config gateway.yaml
+  gateway session revoke --user alice --before 2026-11-25T10:00+01:00 --config gateway.yaml
   gateway session revoke --token-id 9a0e… --config gateway.yaml"""
     parser = _declare_action(actions, "revoke", _revoke, "end sessions: their tokens are refused at once", details)
     which = parser.add_mutually_exclusive_group(required=True)
@@ -78,6 +81,12 @@ examples:
     _add_user_arguments(which)
     which.add_argument("--all", action="store_true", help="of everybody")
     which.add_argument("--token-id", metavar="JTI", help="one token alone, by its id")
+    parser.add_argument(
+        "--before",
+        metavar="MOMENT",
+        type=_instant,
+        help="of a user or of everybody only what was issued before it, as 2026-11-25T10:00Z",
+    )
 
 
 def _declare_action(
@@ -92,6 +101,17 @@ def _declare_action(
 def _add_user_arguments(group: argparse._MutuallyExclusiveGroup) -> None:
     group.add_argument("--user", metavar="NAME", help="of the user with this name")
     group.add_argument("--user-id", metavar="ID", help="of the user with this id, who may have been removed")
+
+
+def _instant(text: str) -> float:
+    """Unix seconds."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no moment with its time zone, as 2026-11-25T10:00Z")
+    return instant.timestamp()
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -134,7 +154,7 @@ def _revoke(arguments: argparse.Namespace) -> int:
     async def revoke(state: "State") -> None:
         target = await _named_by(arguments, config, state)
         async with recorded(config, target.event, **target.details):
-            await _revoke_in(state.store, target.revocation)
+            await _revoke_in(state.store, target.revocation, goes_on=arguments.before is None)
             print(f"Revoked {target.words}.")
 
     return _with_state(config, revoke)
@@ -150,12 +170,12 @@ class _Target:
     details: Mapping[str, str]
 
 
-async def _revoke_in(store: "StateStore", revocation: "Revocation") -> None:
-    """What reaches up to a moment reaches up to its end, so that no token is spared that was issued meanwhile."""
+async def _revoke_in(store: "StateStore", revocation: "Revocation", *, goes_on: bool) -> None:
+    """With `goes_on`, what reaches up to now reaches up to its end: no token is spared that was issued meanwhile."""
     while True:
         await store.revoke(revocation)
         now = int(time.time())
-        if not 0 < revocation.up_to < now:
+        if not (goes_on and 0 < revocation.up_to < now):
             return
         revocation = replace(revocation, up_to=now)
 
@@ -166,6 +186,9 @@ async def _named_by(arguments: argparse.Namespace, config: "Config", state: "Sta
     from gateway.types import Revocation, RevokedKind
 
     now = time.time()
+    before: float | None = arguments.before
+    if before is not None and (before > now or arguments.id is not None or arguments.token_id is not None):
+        raise UsageError("--before takes a moment in the past, and goes with --all, --user or --user-id.")
     longest = now + lifetimes_of(config.tokens).longest + config.tokens.leeway
     if arguments.id is not None:
         session = await _find(state, arguments.id)
@@ -184,18 +207,20 @@ async def _named_by(arguments: argparse.Namespace, config: "Config", state: "Sta
             event="token_revoked",
             details={"token_id": arguments.token_id},
         )
-    user_id, up_to = await _user_id(arguments, config), int(now)
+    user_id = await _user_id(arguments, config)
+    up_to = int(now) if before is None else math.ceil(before) - 1
+    until = "" if before is None else f" up to {_moment(up_to)}"
     if user_id is None:
         return _Target(
             revocation=Revocation(kind=RevokedKind.EVERYTHING, id="", expires_at=expires_at, up_to=up_to),
-            words="all sessions of everybody",
+            words=f"all sessions of everybody{until}",
             event="all_sessions_revoked",
             details={"up_to": _moment(up_to)},
         )
     named = {} if arguments.user is None else {"user": arguments.user}
     return _Target(
         revocation=Revocation(kind=RevokedKind.USER, id=user_id, expires_at=expires_at, up_to=up_to),
-        words=f"all sessions of {arguments.user or f'the user {printable(user_id)}'}",
+        words=f"all sessions of {arguments.user or f'the user {printable(user_id)}'}{until}",
         event="user_sessions_revoked",
         details={**named, "user_id": user_id, "up_to": _moment(up_to)},
     )

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,38 @@ def test_s57_revoke_everything(session: Run, store: Store) -> None:
     assert session("list") == (0, "", "")
 
 
+@pytest.mark.parametrize("whose", [("--all",), ("--user", "alice"), ("--user-id", "1")], ids=lambda whose: whose[0])
+def test_s57_revoke_what_was_issued_before_a_moment(session: Run, store: Store, whose: tuple[str, ...]) -> None:
+    moment = datetime.fromtimestamp(NOW - 60, UTC)
+    store.open(opened("at", "1"), opened("before", "1", rotated_at=NOW - 61))
+    code, out, _ = session("revoke", *whose, "--before", moment.isoformat())
+    assert (code, out.endswith(f" up to {datetime.fromtimestamp(NOW - 61, UTC):%Y-%m-%dT%H:%M:%SZ}.\n")) == (0, True)
+    assert store.last().up_to == NOW - 61
+    assert not store.is_revoked(user_id="1")
+    assert session("show", "at")[0] == 0
+    assert session("show", "before")[0] == 1
+    code, _, _ = session("revoke", *whose, "--before", moment.astimezone(timezone(timedelta(hours=5))).isoformat(" "))
+    assert (code, store.last().up_to) == (0, NOW - 61)
+    assert session("revoke", *whose, "--before", (moment + timedelta(milliseconds=500)).isoformat())[0] == 0
+    assert store.is_revoked(user_id="1")  # who was issued a token in that second may have been before it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--all", "--before", "2999-01-01T00:00Z"), "--before takes a moment in the past"),
+        (("--token-id", "t", "--before", "2026-01-01T00:00Z"), "goes with --all, --user or --user-id"),
+        (("a", "--before", "2026-01-01T00:00Z"), "goes with --all, --user or --user-id"),
+    ],
+)
+def test_a_moment_that_cannot_be_meant(session: Run, store: Store, arguments: tuple[str, ...], said: str) -> None:
+    store.open(opened("a", "1"))
+    code, out, err = session("revoke", *arguments)
+    assert (code, out) == (1, "")
+    assert said in err
+    assert session("show", "a")[0] == 0
+
+
 @pytest.mark.parametrize("argv", [("--all",), ("--user-id", "1")])
 def test_s57_a_token_that_is_issued_while_the_command_is_at_it_is_not_spared(
     session: Run, store: Store, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
@@ -174,7 +207,16 @@ def test_s57_revoke_one_token(session: Run, store: Store) -> None:
     assert (store.is_revoked(token_id="t1"), store.is_revoked(token_id="t2")) == (True, False)
 
 
-@pytest.mark.parametrize("argv", [("revoke",), ("revoke", "a", "--all"), ("list", "--user", "a", "--user-id", "1")])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("revoke",),
+        ("revoke", "a", "--all"),
+        ("revoke", "--all", "--before", "2026-11-25T10:00"),
+        ("revoke", "--all", "--before", "yesterday"),
+        ("list", "--user", "a", "--user-id", "1"),
+    ],
+)
 def test_what_cannot_be_meant_is_a_usage_error(session: Run, argv: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as caught:
         session(*argv)
