@@ -14,6 +14,7 @@ from gateway.types import Secret
 from tests.conformance.jws_attacks import GOOD, Attack
 from tests.conformance.jws_family_attacks import GOOD_PADDING, attacks_on, confusions
 from tests.conformance.jws_signer import CLAIMS, NOW, Signer
+from tests.unit.auth.verifiers import verifier_of
 
 ATTACKS: dict[tuple[str, str], Attack] = {
     (algorithm, name): attack for algorithm in ALGORITHMS for name, attack in attacks_on(algorithm).items()
@@ -32,16 +33,7 @@ def keyring(algorithm: str, secret: str) -> Keyring:
 
 
 def verifier(signer: Signer, ring: Callable[[str, str], Keyring] = keyring) -> TokenVerifier:
-    return TokenVerifier(
-        keyring=ring(signer.algorithm, signer.secret),
-        leeway=0,
-        audience=(),
-        issuer=None,
-        user_id_claim="user_id",
-        token_type_claim="token_type",
-        jti_claim="jti",
-        session_claim="sid",
-    )
+    return verifier_of(ring(signer.algorithm, signer.secret))
 
 
 @cache
@@ -104,16 +96,7 @@ def test_s32_s46_among_several_keys_a_name_is_a_name(signers: dict[str, Signer],
     """Each algorithm's token under each key's name: only the key's own is taken, and it is nobody else's."""
     signer = signers[algorithm]
     named = build_key(algorithm, Secret(signer.secret), None, kid="mine")
-    one = TokenVerifier(
-        keyring=Keyring(named, others()),
-        leeway=0,
-        audience=(),
-        issuer=None,
-        user_id_claim="user_id",
-        token_type_claim="token_type",
-        jti_claim="jti",
-        session_claim="sid",
-    )
+    one = verifier_of(Keyring(named, others()))
     kids = ["mine", *(key.kid for key in others()), "../../dev/null", "", None]
     for kid in kids:
         header = {**signer.header, **({} if kid is None else {"kid": kid})}

@@ -10,10 +10,10 @@ import pytest
 from gateway.auth.issuer import IssuedClaims, Lifetimes, TokenIssuer, new_session_id, new_token_id
 from gateway.auth.keyring import Keyring
 from gateway.auth.keys import ALGORITHMS, Key, build_key, generate_key
-from gateway.auth.verifier import TokenVerifier
 from gateway.errors import Reason, Refused
 from gateway.types import Claims, Secret, TokenPair, User
 from tests.unit.auth.simplejwt_library import SimpleJwtLibrary, library_keys
+from tests.unit.auth.verifiers import verifier_of
 
 NOW = 1_800_000_000.75
 SECOND = 1_800_000_000
@@ -233,16 +233,7 @@ def without_ids(token: str) -> list[tuple[str, Any]]:
 
 
 def decoded(token: str) -> Any:
-    reader = TokenVerifier(
-        keyring=KEYRING,
-        leeway=0,
-        audience=(),
-        issuer=None,
-        user_id_claim="user_id",
-        token_type_claim="token_type",
-        jti_claim="jti",
-        session_claim="sid",
-    )
+    reader = verifier_of(KEYRING)
     return reader.decode(token.encode(), NOW)
 
 

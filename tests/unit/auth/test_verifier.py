@@ -33,28 +33,13 @@ from tests.unit.auth.hostile_tokens import (
     with_text,
 )
 from tests.unit.auth.simplejwt_library import SimpleJwtLibrary, library_keys
+from tests.unit.auth.verifiers import keyring_of, verifier_of
 
-KEYRING = Keyring(build_key("HS256", Secret(KEY), None))
+KEYRING = keyring_of(KEY)
 
 
-def verifier(
-    keyring: Keyring = KEYRING,
-    *,
-    leeway: float = 0,
-    audience: tuple[str, ...] = (),
-    issuer: str | None = None,
-    jti_claim: str = "jti",
-) -> TokenVerifier:
-    return TokenVerifier(
-        keyring=keyring,
-        leeway=leeway,
-        audience=audience,
-        issuer=issuer,
-        user_id_claim="user_id",
-        token_type_claim="token_type",
-        jti_claim=jti_claim,
-        session_claim="sid",
-    )
+def verifier(keyring: Keyring = KEYRING, **wishes: Any) -> TokenVerifier:
+    return verifier_of(keyring, **wishes)
 
 
 def answer_of(work: Callable[[], object]) -> str:

@@ -14,20 +14,18 @@ import jwt
 from aiohttp import web
 
 from gateway.auth.issuer import IssuedClaims, Lifetimes, TokenIssuer
-from gateway.auth.keyring import Keyring
-from gateway.auth.keys import build_key
 from gateway.auth.passwords import PasswordHasher
 from gateway.auth.revocation import RevocationList
 from gateway.auth.sessions import SessionRules
-from gateway.auth.verifier import TokenVerifier
 from gateway.endpoints.application import EndpointSettings, Surroundings, build_application
 from gateway.endpoints.connection import Connection
 from gateway.endpoints.hashing import HashingPool
 from gateway.observability.audit import AuditLog
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import Secret, TokenReference, User
+from gateway.types import TokenReference, User
 from gateway.users.sqlite import SqliteUserDirectory
+from tests.unit.auth.verifiers import keyring_of, verifier_of
 from tests.unit.metering import new_meters
 
 T = TypeVar("T")
@@ -128,22 +126,16 @@ class Neighbours:
         await self.file.close()
 
     def application(self) -> web.Application:
-        keyring = Keyring(build_key("HS256", Secret(KEY), None))
-        parties: dict[str, Any] = {"keyring": keyring, "audience": (), "issuer": None}
+        keyring = keyring_of(KEY)
         parts = Surroundings(
             directory=self.directory,
             store=self.store,
             hashing=self.hashing,
-            verifier=TokenVerifier(
-                **parties,
-                leeway=self.leeway,
-                user_id_claim="user_id",
-                token_type_claim="token_type",
-                jti_claim="jti",
-                session_claim="sid",
-            ),
+            verifier=verifier_of(keyring, leeway=self.leeway),
             issuer=TokenIssuer(
-                **parties,
+                keyring=keyring,
+                audience=(),
+                issuer=None,
                 lifetimes=self.lifetimes,
                 names=IssuedClaims(
                     user_id="user_id",

@@ -13,14 +13,9 @@ from typing import Any
 
 import pytest
 
-from gateway.auth.bearer import BearerReader
-from gateway.auth.identity import IdentityRenderer
-from gateway.auth.keyring import Keyring
-from gateway.auth.keys import build_key
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.rate_limit import RateLimit
 from gateway.auth.revocation import RevocationList
-from gateway.auth.verifier import TokenVerifier
 from gateway.errors import StoreUnavailable
 from gateway.http.addresses import Networks, parse_address
 from gateway.http.cors import CorsPolicy
@@ -37,7 +32,7 @@ from gateway.http.upgrades import HandshakeReader
 from gateway.observability.access_log import AccessLog
 from gateway.observability.meters import UNROUTED
 from gateway.observability.tracing import Tracing
-from gateway.proxy.admission import Admission, AdmissionRules
+from gateway.proxy.admission import Admission
 from gateway.proxy.balancer import round_robin
 from gateway.proxy.connection_caps import CapRules
 from gateway.proxy.data_plane import DataPlane, PlaneRules
@@ -47,8 +42,10 @@ from gateway.proxy.preparation import Preparation
 from gateway.proxy.server_health import HealthRules
 from gateway.proxy.upstream_pool import ExchangeTimeouts, UpstreamPool
 from gateway.proxy.upstream_server import ConnectionLimits, ServerAddress
-from gateway.types import Access, Secret, User
+from gateway.types import Access, User
+from tests.unit.auth.verifiers import keyring_of, verifier_of
 from tests.unit.metering import Metering
+from tests.unit.proxy.admissions import rules_with
 from tests.unit.proxy.transports import Clock, Listening, Peer, connect, settle
 from tests.unit.proxy.wire import ALICE, BOB, EPOCH, KEY, OK, ORIGIN, bearer, request
 
@@ -216,21 +213,7 @@ class World:
 
     def _admission(self) -> Admission:
         return Admission(
-            rules=AdmissionRules(
-                bearer=BearerReader(schemes=("Bearer",)),
-                verifier=TokenVerifier(
-                    keyring=Keyring(build_key("HS256", Secret(KEY), None)),
-                    leeway=0,
-                    audience=(),
-                    issuer=None,
-                    user_id_claim="user_id",
-                    token_type_claim="token_type",
-                    jti_claim="jti",
-                    session_claim="sid",
-                ),
-                identity=IdentityRenderer(fields={}, refuses_unsafe=False),
-                roles_claim="roles",
-            ),
+            rules=rules_with(verifier_of(keyring_of(KEY))),
             revocations=self.revocations,
             directory=self.directory,  # type: ignore[arg-type]
             max_tokens=100,

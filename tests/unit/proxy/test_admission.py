@@ -8,19 +8,17 @@ from typing import Any
 import jwt
 import pytest
 
-from gateway.auth.bearer import BearerReader
-from gateway.auth.identity import IdentityRenderer
-from gateway.auth.keyring import Keyring
-from gateway.auth.keys import build_key, generate_key
+from gateway.auth.keys import generate_key
 from gateway.auth.policy import RoutePolicy
 from gateway.auth.revocation import RevocationList
 from gateway.auth.sessions import session_id_for
-from gateway.auth.verifier import TokenVerifier
 from gateway.errors import Reason, Refused
 from gateway.proxy.admission import Admission, AdmissionRules, UnknownUser
 from gateway.sqlite_file import SqliteFile
-from gateway.types import Access, Principal, Revocation, RevokedKind, Secret
+from gateway.types import Access, Principal, Revocation, RevokedKind
 from gateway.users.sqlite import SqliteUserDirectory
+from tests.unit.auth.verifiers import keyring_of, verifier_of
+from tests.unit.proxy.admissions import rules_with
 
 NOW = 1_800_000_000
 KEY = generate_key("HS256")
@@ -35,21 +33,7 @@ class World:
         self.directory = SqliteUserDirectory(SqliteFile.open(path), login_attribute="username")
         self.revocations = RevocationList()
         self.admission = Admission(
-            rules=AdmissionRules(
-                bearer=BearerReader(schemes=("Bearer",)),
-                verifier=TokenVerifier(
-                    keyring=Keyring(build_key("HS256", Secret(KEY), None)),
-                    leeway=leeway,
-                    audience=(),
-                    issuer=None,
-                    user_id_claim="user_id",
-                    token_type_claim="token_type",
-                    jti_claim="jti",
-                    session_claim="sid",
-                ),
-                identity=IdentityRenderer(fields={"X-Tenant": "tenant"}, refuses_unsafe=False),
-                roles_claim="roles",
-            ),
+            rules=rules_with(verifier_of(keyring_of(KEY), leeway=leeway), fields={"X-Tenant": "tenant"}),
             revocations=self.revocations,
             directory=self.directory,
             max_tokens=10,
@@ -291,21 +275,7 @@ async def test_when_nobody_can_tell_what_was_revoked_no_token_passes(world: Worl
 
 
 def other_rules(scheme: str = "Bearer", key: str = KEY) -> AdmissionRules:
-    return AdmissionRules(
-        bearer=BearerReader(schemes=(scheme,)),
-        verifier=TokenVerifier(
-            keyring=Keyring(build_key("HS256", Secret(key), None)),
-            leeway=0,
-            audience=(),
-            issuer=None,
-            user_id_claim="user_id",
-            token_type_claim="token_type",
-            jti_claim="jti",
-            session_claim="sid",
-        ),
-        identity=IdentityRenderer(fields={}, refuses_unsafe=False),
-        roles_claim="groups",
-    )
+    return rules_with(verifier_of(keyring_of(key)), scheme=scheme, roles_claim="groups")
 
 
 async def test_s43_what_other_keys_have_verified_does_not_count_any_more(world: World) -> None:

@@ -8,26 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auth.bearer import BearerReader
-from gateway.auth.identity import IdentityRenderer
-from gateway.auth.keyring import Keyring
-from gateway.auth.keys import build_key, generate_key
+from gateway.auth.keys import generate_key
 from gateway.auth.revocation import RevocationList
-from gateway.auth.verifier import TokenVerifier
 from gateway.errors import StoreUnavailable
 from gateway.interfaces import NewRevocations
 from gateway.observability.audit import AuditLog
 from gateway.observability.audit_events import AuditEvent
-from gateway.proxy.admission import Admission, AdmissionRules
+from gateway.proxy.admission import Admission
 from gateway.proxy.long_exchanges import LongExchanges
 from gateway.server import change_feed
 from gateway.server.audit_relay import AuditRelay
 from gateway.server.change_feed import ChangeFeed
 from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
-from gateway.types import Principal, Revocation, RevokedKind, Secret, TokenReference
+from gateway.types import Principal, Revocation, RevokedKind, TokenReference
 from gateway.users.sqlite import SqliteUserDirectory
+from tests.unit.auth.verifiers import keyring_of, verifier_of
 from tests.unit.metering import new_meters
+from tests.unit.proxy.admissions import rules_with
 
 NOW = 1_800_000_000
 
@@ -54,21 +52,7 @@ def token(token_id: str | None, session_id: str | None) -> TokenReference:
 
 def admission(directory: SqliteUserDirectory, revocations: RevocationList) -> Admission:
     return Admission(
-        rules=AdmissionRules(
-            bearer=BearerReader(schemes=("Bearer",)),
-            verifier=TokenVerifier(
-                keyring=Keyring(build_key("HS256", Secret(generate_key("HS256")), None)),
-                leeway=0,
-                audience=(),
-                issuer=None,
-                user_id_claim="user_id",
-                token_type_claim="token_type",
-                jti_claim="jti",
-                session_claim="sid",
-            ),
-            identity=IdentityRenderer(fields={}, refuses_unsafe=False),
-            roles_claim="roles",
-        ),
+        rules=rules_with(verifier_of(keyring_of(generate_key("HS256")))),
         revocations=revocations,
         directory=directory,
         max_tokens=100,

@@ -1,16 +1,31 @@
-"""Stores in real servers, for the modules that ask for them."""
+"""Stores in a file, and in real servers for the modules that ask for them."""
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from gateway.postgres.database import PostgresDatabase
+from gateway.sqlite_file import SqliteFile
 from gateway.state.postgres import PostgresStateStore
 from gateway.state.redis import RedisStateStore
+from gateway.state.sqlite import SqliteStateStore
 from tests.postgres_server import PostgresServer
 from tests.redis_servers import BINARIES, LocalServer, running
-from tests.unit.state.store_behaviour import OpenStore
+from tests.unit.state.store_behaviour import OpenStore, opening
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.sqlite3"
+
+
+@pytest.fixture
+async def open_store(path: Path) -> AsyncIterator[OpenStore]:
+    """Of a file; modules about a server have a fixture of their own in the place of this."""
+    async with opening(lambda: SqliteStateStore(SqliteFile.open(path))) as open_one:
+        yield open_one
 
 
 @pytest.fixture(scope="module", params=sorted(BINARIES))
@@ -28,17 +43,8 @@ def redis_server(running_redis: LocalServer) -> LocalServer:
 
 @pytest.fixture
 async def open_redis_store(redis_server: LocalServer) -> AsyncIterator[OpenStore]:
-    opened = []
-
-    async def open_one() -> RedisStateStore:
-        store = RedisStateStore(redis_server.handle())
-        opened.append(store)
-        await store.prepare()
-        return store
-
-    yield open_one
-    for store in opened:
-        await store.close()
+    async with opening(lambda: RedisStateStore(redis_server.handle())) as open_one:
+        yield open_one
 
 
 _numbers = itertools.count()
@@ -60,15 +66,8 @@ def schema() -> str:
 
 @pytest.fixture
 async def open_postgres_store(postgres_server: PostgresServer, schema: str) -> AsyncIterator[OpenStore]:
-    opened = []
+    def make() -> PostgresStateStore:
+        return PostgresStateStore(PostgresDatabase(postgres_server.url(), schema=schema, max_connections=2, timeout=20))
 
-    async def open_one() -> PostgresStateStore:
-        database = PostgresDatabase(postgres_server.url(), schema=schema, max_connections=2, timeout=20)
-        store = PostgresStateStore(database)
-        opened.append(store)
-        await store.prepare()
-        return store
-
-    yield open_one
-    for store in opened:
-        await store.close()
+    async with opening(make) as open_one:
+        yield open_one

@@ -5,11 +5,13 @@ new handle, as another process would have it, on the one storage of the test.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import secrets
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,23 @@ from gateway.types import Revocation, RevokedKind, Session, TokenReference
 
 OpenStore = Callable[[], Awaitable[StateStore]]
 """`await open_store()`: ready for use; the fixture closes it."""
+
+
+@contextlib.asynccontextmanager
+async def opening(make: Callable[[], Any]) -> AsyncIterator[OpenStore]:
+    """What it gives opens as many stores as a test wants; all are closed behind it."""
+    opened = []
+
+    async def open_one() -> StateStore:
+        store = make()
+        opened.append(store)
+        await store.prepare()
+        return store
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
 
 TOKEN, SESSION, USER, EVERYTHING = RevokedKind
 

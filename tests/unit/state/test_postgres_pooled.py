@@ -13,7 +13,7 @@ from gateway.state.postgres import PostgresStateStore
 from tests.pgbouncer import PGBOUNCER, pooled_url
 from tests.unit.state.attempt_behaviour import AttemptBehaviour
 from tests.unit.state.outbox_behaviour import OutboxBehaviour
-from tests.unit.state.store_behaviour import OpenStore, StoreBehaviour, revocation
+from tests.unit.state.store_behaviour import OpenStore, StoreBehaviour, opening, revocation
 
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="no pgbouncer here")
 
@@ -26,18 +26,13 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 async def open_store(url: str, request: pytest.FixtureRequest) -> AsyncIterator[OpenStore]:
-    opened = []
     schema = f"gateway_{abs(hash(request.node.nodeid))}"
 
-    async def open_one() -> PostgresStateStore:
-        store = PostgresStateStore(PostgresDatabase(url, schema=schema, max_connections=4, timeout=20))
-        opened.append(store)
-        await store.prepare()
-        return store
+    def make() -> PostgresStateStore:
+        return PostgresStateStore(PostgresDatabase(url, schema=schema, max_connections=4, timeout=20))
 
-    yield open_one
-    for store in opened:
-        await store.close()
+    async with opening(make) as open_one:
+        yield open_one
 
 
 class TestPooledStateStore(StoreBehaviour):

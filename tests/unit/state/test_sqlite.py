@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -25,26 +24,6 @@ from tests.unit.state.store_behaviour import (
     session,
     token,
 )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gateway.sqlite3"
-
-
-@pytest.fixture
-async def open_store(path: Path) -> AsyncIterator[OpenStore]:
-    opened = []
-
-    async def open_one() -> SqliteStateStore:
-        store = SqliteStateStore(SqliteFile.open(path))
-        opened.append(store)
-        await store.prepare()
-        return store
-
-    yield open_one
-    for store in opened:
-        await store.close()
 
 
 class TestSqliteStateStore(StoreBehaviour):

@@ -1,7 +1,6 @@
 """Attempts in the embedded store: what every store does, and how much of them a file may hold."""
 
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,26 +11,6 @@ from gateway.sqlite_file import SqliteFile
 from gateway.state.sqlite import SqliteStateStore
 from tests.unit.state.attempt_behaviour import LATER, NOW, AttemptBehaviour, digest, limit, take
 from tests.unit.state.store_behaviour import OpenStore
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gateway.sqlite3"
-
-
-@pytest.fixture
-async def open_store(path: Path) -> AsyncIterator[OpenStore]:
-    opened = []
-
-    async def open_one() -> SqliteStateStore:
-        store = SqliteStateStore(SqliteFile.open(path))
-        opened.append(store)
-        await store.prepare()
-        return store
-
-    yield open_one
-    for store in opened:
-        await store.close()
 
 
 class TestSqliteAttempts(AttemptBehaviour):
