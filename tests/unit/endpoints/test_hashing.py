@@ -1,4 +1,6 @@
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
@@ -16,9 +18,11 @@ class Gate(PasswordHasher):
         self.permission = threading.Event()
         self.running = threading.Semaphore(0)
         self.begun = 0
+        self.niceness = 0
 
     def verify(self, encoded: str | None, password: str) -> bool:
         self.begun += 1
+        self.niceness = os.getpriority(os.PRIO_PROCESS, 0)  # the calling thread's
         self.running.release()
         assert self.permission.wait(10)
         return super().verify(encoded, password)
@@ -117,3 +121,13 @@ async def test_a_closed_pool_refuses_and_drops_what_waits(gate: Gate) -> None:
         await pool.verify(None, "x")
     gate.permission.set()
     assert await running is False
+
+
+async def test_s49_hashes_let_the_event_loop_go_first(gate: Gate) -> None:
+    pool = HashingPool(hasher=gate, workers=1, queue=0)
+    gate.permission.set()
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    await pool.verify(None, "x")
+    assert gate.niceness == (min(before + 10, 19) if sys.platform == "linux" else before)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+    pool.close()

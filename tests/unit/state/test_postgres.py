@@ -18,7 +18,6 @@ from tests.unit.state.store_behaviour import (
     OpenStore,
     StoreBehaviour,
     is_revoked,
-    opening,
     price_ratio,
     revocation,
     rotated,
