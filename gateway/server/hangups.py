@@ -20,6 +20,7 @@ class HangUps:
         self._has_come = False
         self._has_terminal = os.isatty(_STANDARD_ERROR)
         self._news: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         signal.signal(signal.SIGHUP, self._on_signal)
 
     def take(self) -> bool:
@@ -30,8 +31,9 @@ class HangUps:
     async def wait(self, seconds: float) -> bool:
         """Whether one comes in this time, or has come."""
         if self._news is None:
-            self._news = asyncio.Event()
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._note)
+            # The loop is told by us. Were it to catch the signal from now on, one that came a moment ago would be told
+            # twice: its byte still waits in the pipe by which loops hear of signals.
+            self._news, self._loop = asyncio.Event(), asyncio.get_running_loop()
         if not self._has_come:
             try:
                 async with asyncio.timeout(seconds):
@@ -42,12 +44,9 @@ class HangUps:
         return self.take()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._note()
-
-    def _note(self) -> None:
         if self._has_terminal and not os.isatty(_STANDARD_ERROR):
             os.kill(os.getpid(), signal.SIGTERM)
             return
         self._has_come = True
-        if self._news is not None:
-            self._news.set()
+        if self._news is not None and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._news.set)

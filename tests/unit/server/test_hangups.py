@@ -5,6 +5,9 @@ import pty
 import signal
 import subprocess
 import sys
+import time
+
+import pytest
 
 from tests.unit.server.scripts import script
 
@@ -35,6 +38,31 @@ def test_one_that_comes_before_anybody_waits_is_kept() -> None:
 def test_nothing_is_nothing_and_several_are_one() -> None:
     with script(SOURCE.replace("BEFORE", "")) as process:
         assert process.end() == (0, ["caught", "False", "True", "False"])
+
+
+@pytest.mark.parametrize("loop", ["uvloop.new_event_loop", "asyncio.new_event_loop"])
+def test_one_that_comes_before_anybody_waits_is_one_also_where_the_loop_hears_of_signals(loop: str) -> None:
+    source = f"""
+import asyncio, os, signal, uvloop
+from gateway.server.hangups import HangUps
+
+hang_ups = HangUps()
+
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
+    os.kill(os.getpid(), signal.SIGHUP)
+    before = [await hang_ups.wait(60), await hang_ups.wait(0.1)]
+    print("rests", flush=True)
+    print(before, await hang_ups.wait(60), await hang_ups.wait(0.1), flush=True)
+
+with asyncio.Runner(loop_factory={loop}) as runner:
+    runner.run(main())
+"""
+    with script(source) as process:
+        process.line_with("rests")
+        time.sleep(0.05)  # it is in the kernel, where no signal handler of Python runs
+        process.signal(signal.SIGHUP)
+        assert process.end() == (0, ["[True, False] True False"])
 
 
 def test_the_supervisor_takes_them_without_a_loop() -> None:
