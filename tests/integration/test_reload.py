@@ -72,12 +72,13 @@ class Running:
         until(lambda: len(self.lines("reloaded")) > before)
         return self.lines("reloaded")[-1]
 
-    def fail_to_reload(self, **sections: Any) -> list[str]:
+    def fail_to_reload(self, *, problems: int = 1, **sections: Any) -> list[str]:
+        """Each problem has a line of its own."""
         before = len(self.lines("reload_failed"))
         if sections:
             self.write(**sections)
         self.hang_up()
-        until(lambda: len(self.lines("reload_failed")) > before)
+        until(lambda: len(self.lines("reload_failed")) >= before + problems)
         return self.lines("reload_failed")[before:]
 
     def status(self, target: str, *lines: bytes) -> int:
@@ -188,7 +189,7 @@ def test_a_file_that_is_refused_changes_nothing(tmp_path: Path, workers: int) ->
             {"path": "/new", "upstream": "nobody"},
             {"path": "/other", "upstream": "main", "acess": "public"},
         ]
-        first, second = it.fail_to_reload(routes=bad)
+        first, second = it.fail_to_reload(problems=2, routes=bad)
         assert f"{it.config}:" in first
         assert "routes[8].upstream: there is no upstream `nobody`" in first
         assert "routes[9].acess: unknown key `acess`; did you mean `access`?" in second
@@ -206,7 +207,7 @@ def test_what_needs_a_restart_is_named_and_nothing_of_the_file_is_taken(tmp_path
     with running(tmp_path, workers=workers) as it:
         users = {**it.values["users"], "sqlite": str(tmp_path / "others.sqlite3")}
         open_ = [{"path": "/required", "upstream": "main", "access": "public"}]
-        lines = it.fail_to_reload(users=users, workers=2, routes=open_)
+        lines = it.fail_to_reload(problems=2, users=users, workers=2, routes=open_)
         message = "cannot change while the gateway runs; restart it, or change it back"
         assert sorted(line.partition(": ")[2] for line in lines) == [f"users.sqlite: {message}", f"workers: {message}"]
         assert it.status("/required/x") == 401
