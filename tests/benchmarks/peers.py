@@ -111,7 +111,7 @@ Command = tuple[list[str], int]
 
 
 def find(tool: str) -> str | None:
-    """Where a program is: on the path, or beside this interpreter, where the `bench` extra puts Caddy and Traefik."""
+    """Where a program is: on the path, or beside this interpreter, where the `test` extra puts Caddy and Traefik."""
     return shutil.which(tool) or shutil.which(tool, path=str(Path(sys.executable).parent))
 
 
